@@ -1,0 +1,126 @@
+/**
+ * Structured latents to the cells of a mesh: the torso, then two blocks that each double the resolution.
+ *
+ * @see Xiang et al., TRELLIS, arXiv 2412.01506, section 3.2
+ */
+import type { Device, Tensor } from '@pergola/core';
+import { SparseTensor, type SparseStructure } from '@pergola/sparse';
+import { extractMesh, type ExtractedMesh } from '../assets/mesh-extraction.ts';
+import {
+  loadParameters,
+  type LoadedParameters,
+  type LoadOptions,
+} from '../checkpoints/load-parameters.ts';
+import type { WeightStore } from '../checkpoints/weight-store.ts';
+import { linearParameters, prefixed, type ParameterSpec } from '../nn/parameters.ts';
+import type { Grid } from '../nn/sparse-res-block.ts';
+import { consume, project, toDType } from '../nn/steps.ts';
+import {
+  subdivideBlock,
+  subdivideBlockParameters,
+  type PointwiseReading,
+} from '../nn/subdivide-block.ts';
+import type { SLatMeshDecoderConfig } from './config.ts';
+import { readElements } from './decoded-rows.ts';
+import { SLatTorso, torsoParameters } from './slat-torso.ts';
+
+// Per corner a distance and a displacement, per cell 12 edge, 8 corner and 1 diagonal weights.
+const PLAIN_CHANNELS = 8 + 8 * 3 + 21;
+// Per corner a colour and a normal.
+const COLOR_CHANNELS = 8 * 6;
+
+/** Options of loading a mesh decoder. */
+export interface MeshDecoderOptions extends LoadOptions {
+  /** How the 1³ skip convolutions read their weights; see `SLatMeshDecoder`. Default `reinterpreted`. */
+  readonly pointwiseReading?: PointwiseReading;
+}
+
+/** Channels after each subdivision. */
+function subdivisionWidths({ model_channels: channels }: SLatMeshDecoderConfig): number[] {
+  return [channels, channels / 4, channels / 8];
+}
+
+/**
+ * Latents to mesh cells.
+ *
+ * The published weights were trained through a library that reads the buffer of a 1³ kernel, stored as
+ * `[outputs, 1, 1, 1, inputs]`, as an `[inputs, outputs]` matrix; they need the reading `reinterpreted`. Weights
+ * trained through a library that takes the shape at its word need `conventional`. The file does not say which.
+ */
+export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
+  readonly pointwiseReading: PointwiseReading;
+
+  /** All parameters, in the order of the published code. */
+  static expectedParameters(config: SLatMeshDecoderConfig): ParameterSpec[] {
+    const widths = subdivisionWidths(config);
+    const outputs = PLAIN_CHANNELS + (config.representation_config.use_color ? COLOR_CHANNELS : 0);
+    return [
+      ...torsoParameters(config, config.latent_channels),
+      ...[0, 1].flatMap((i) =>
+        prefixed(`upsample.${i}`, subdivideBlockParameters(widths[i]!, widths[i + 1]!)),
+      ),
+      ...linearParameters('out_layer', widths[2]!, outputs, 'f32'),
+    ];
+  }
+
+  /** @throws CheckpointError when the store does not hold exactly the expected parameters. */
+  static async load(
+    store: WeightStore,
+    config: SLatMeshDecoderConfig,
+    device: Device,
+    options: MeshDecoderOptions = {},
+  ): Promise<SLatMeshDecoder> {
+    const expected = SLatMeshDecoder.expectedParameters(config);
+    const parameters = await loadParameters(store, expected, device, options);
+    return new SLatMeshDecoder(parameters, config, options.pointwiseReading ?? 'reinterpreted');
+  }
+
+  private constructor(
+    parameters: LoadedParameters,
+    config: SLatMeshDecoderConfig,
+    reading: PointwiseReading,
+  ) {
+    super(parameters, config);
+    this.pointwiseReading = reading;
+  }
+
+  /** Cells per axis of the grid that the output lives on. */
+  get cellResolution(): number {
+    return 4 * this.config.resolution;
+  }
+
+  /**
+   * The output layer.
+   *
+   * @param x f32 feats `[N, latent_channels]`, denormalised.
+   * @returns f32 feats `[64 N, 53 or 101]` on the twice subdivided structure, the cells of a voxel in consecutive
+   *   rows; `extractMesh` says what the channels mean. The structure belongs to that of x.
+   * @throws ShapeError, InputError.
+   */
+  async forward(x: SparseTensor): Promise<SparseTensor> {
+    const middle = await subdivided(x.structure);
+    const fine = await subdivided(middle.structure);
+    const rows = await this.torso(x);
+    const feats = this.device.run(() => {
+      const run = (h: Tensor, parents: SparseStructure, grid: Grid, i: number): Tensor =>
+        subdivideBlock(h, parents, grid, this.pointwiseReading, this.weights.at(`upsample.${i}`));
+      let h = run(rows, x.structure, middle, 0);
+      h = run(h, middle.structure, fine, 1);
+      return consume(h, (h) => project(toDType(h, 'f32'), this.weights.at('out_layer')));
+    });
+    return new SparseTensor(fine.structure, feats);
+  }
+
+  /** Decodes a batch: one mesh per element. @throws ShapeError, InputError. */
+  async decode(x: SparseTensor): Promise<ExtractedMesh[]> {
+    using out = await this.forward(x);
+    return (await readElements(out)).map(({ coords, features }) =>
+      extractMesh(coords, features, { resolution: this.cellResolution }),
+    );
+  }
+}
+
+async function subdivided(structure: SparseStructure): Promise<Grid> {
+  const children = await structure.subdivide();
+  return { structure: children, map: await children.kernelMap({ kernelSize: 3 }) };
+}
