@@ -1,0 +1,248 @@
+/**
+ * `scatterReduce`, without float atomics so that sums do not depend on timing.
+ *
+ * `lists` builds, for every target, the list of its source rows in ascending order (count, running sum, fill, rank)
+ * and sums along it; `search` lets every target look through all rows, for few targets.
+ */
+import { sizeOf, type Binding, type DType, type ScatterReduceAttrs } from '@pergola/core';
+import type { GpuBuffer } from '../buffers.ts';
+import type { WebGpuContext, WebGpuKernel } from '../context.ts';
+import { valueType } from '../wgsl/access.ts';
+import { EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
+import { enqueue, type Launch } from './launch.ts';
+import { planScan, type Scan } from './scan.ts';
+
+type Strategy = 'lists' | 'search';
+const STRATEGIES: readonly Strategy[] = ['lists', 'search'];
+const WORKGROUP = 64;
+
+/** Sizes of a call. */
+interface Sizes {
+  readonly rows: number;
+  readonly size: number;
+  /** Elements of a row. */
+  readonly width: number;
+}
+
+/** WGSL of `fn merge(a, b)` and `fn finish(total, count)`. */
+function reductionCode(reduce: ScatterReduceAttrs['reduce'], dtype: DType): string {
+  const type = valueType(dtype);
+  const merged = {
+    sum: 'a + b',
+    mean: 'a + b',
+    max: type === 'f32' ? 'max_f32(a, b)' : 'max(a, b)',
+    min: type === 'f32' ? 'min_f32(a, b)' : 'min(a, b)',
+  }[reduce];
+  // Integer means truncate when they are stored, as conversions of floats do.
+  const finished =
+    reduce === 'mean' ? `select(total / ${type}(count), total, count == 0u)` : 'total';
+  return `
+fn merge(a: ${type}, b: ${type}) -> ${type} { return ${merged}; }
+fn finish(total: ${type}, count: u32) -> ${type} { return ${finished}; }
+`;
+}
+
+function searchLaunch(
+  context: WebGpuContext,
+  dtype: DType,
+  { rows, size, width }: Sizes,
+  reduce: ScatterReduceAttrs['reduce'],
+): Launch {
+  const type = valueType(dtype);
+  const program = context.program({
+    label: `scatterReduce.search.${dtype}`,
+    bindings: [
+      { name: 'src', dtype, use: 'read' },
+      { name: 'index', dtype: 'i32', use: 'read' },
+      { name: 'out', dtype, use: 'write' },
+    ],
+    params: { rows: 'u32', width: 'u32' },
+    each: 'element',
+    workgroup: WORKGROUP,
+    helpers: [NUMBER_CLASSES, EXTREMES],
+    body: `${reductionCode(reduce, dtype)}
+fn run(at: u32) {
+  let place = i32(at / params.width);
+  let column = at % params.width;
+  var count = 0u;
+  var total = ${type}(0);
+  for (var row = 0u; row < params.rows; row++) {
+    if (load_index(row) != place) { continue; }
+    let value = load_src(row * params.width + column);
+    if (count == 0u) { total = value; } else { total = merge(total, value); }
+    count++;
+  }
+  store_out(at, finish(total, count));
+}`,
+  });
+  return { program, params: program.pack({ rows, width }), count: size * width };
+}
+
+/** Counts the rows of each target. */
+function countLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+  const program = context.program({
+    label: 'scatterReduce.count',
+    bindings: [
+      { name: 'index', dtype: 'i32', use: 'read' },
+      { name: 'counts', dtype: 'u32', use: 'atomic' },
+    ],
+    params: { size: 'u32' },
+    each: 'element',
+    workgroup: WORKGROUP,
+    body: `
+fn run(row: u32) {
+  let place = u32(load_index(row));
+  if (place < params.size) { atomicAdd(&counts_data[place], 1u); }
+}`,
+  });
+  return { program, params: program.pack({ size }), count: rows };
+}
+
+/** Writes each row into its target's list, in any order; `ends` holds the starts before and the ends after. */
+function fillLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+  const program = context.program({
+    label: 'scatterReduce.fill',
+    bindings: [
+      { name: 'index', dtype: 'i32', use: 'read' },
+      { name: 'ends', dtype: 'u32', use: 'atomic' },
+      { name: 'list', dtype: 'u32', use: 'write' },
+    ],
+    params: { size: 'u32' },
+    each: 'element',
+    workgroup: WORKGROUP,
+    body: `
+fn run(row: u32) {
+  let place = u32(load_index(row));
+  if (place < params.size) { store_list(atomicAdd(&ends_data[place], 1u), row); }
+}`,
+  });
+  return { program, params: program.pack({ size }), count: rows };
+}
+
+/** Puts each list into ascending order: a row's place is the number of smaller rows. */
+function rankLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+  const program = context.program({
+    label: 'scatterReduce.rank',
+    bindings: [
+      { name: 'index', dtype: 'i32', use: 'read' },
+      { name: 'counts', dtype: 'u32', use: 'read' },
+      { name: 'ends', dtype: 'u32', use: 'read' },
+      { name: 'list', dtype: 'u32', use: 'read' },
+      { name: 'ordered', dtype: 'u32', use: 'write' },
+    ],
+    params: { size: 'u32' },
+    each: 'element',
+    workgroup: WORKGROUP,
+    body: `
+fn run(row: u32) {
+  let place = u32(load_index(row));
+  if (place >= params.size) { return; }
+  let end = load_ends(place);
+  let start = end - load_counts(place);
+  var rank = start;
+  for (var i = start; i < end; i++) { rank += select(0u, 1u, load_list(i) < row); }
+  store_ordered(rank, row);
+}`,
+  });
+  return { program, params: program.pack({ size }), count: rows };
+}
+
+function sumLaunch(
+  context: WebGpuContext,
+  dtype: DType,
+  { size, width }: Sizes,
+  reduce: ScatterReduceAttrs['reduce'],
+): Launch {
+  const type = valueType(dtype);
+  const program = context.program({
+    label: `scatterReduce.${reduce}.${dtype}`,
+    bindings: [
+      { name: 'src', dtype, use: 'read' },
+      { name: 'counts', dtype: 'u32', use: 'read' },
+      { name: 'ends', dtype: 'u32', use: 'read' },
+      { name: 'ordered', dtype: 'u32', use: 'read' },
+      { name: 'out', dtype, use: 'write' },
+    ],
+    params: { width: 'u32' },
+    each: 'element',
+    workgroup: WORKGROUP,
+    helpers: [NUMBER_CLASSES, EXTREMES],
+    body: `${reductionCode(reduce, dtype)}
+fn run(at: u32) {
+  let place = at / params.width;
+  let column = at % params.width;
+  let end = load_ends(place);
+  let count = load_counts(place);
+  var total = ${type}(0);
+  for (var i = end - count; i < end; i++) {
+    let value = load_src(load_ordered(i) * params.width + column);
+    if (i == end - count) { total = value; } else { total = merge(total, value); }
+  }
+  store_out(at, finish(total, count));
+}`,
+  });
+  return { program, params: program.pack({ width }), count: size * width };
+}
+
+/** Enqueues the work of one call. */
+type Scatter = (
+  context: WebGpuContext,
+  src: Binding<GpuBuffer>,
+  index: Binding<GpuBuffer>,
+  out: Binding<GpuBuffer>,
+) => void;
+
+function planLists(
+  context: WebGpuContext,
+  dtype: DType,
+  sizes: Sizes,
+  reduce: ScatterReduceAttrs['reduce'],
+): Scatter {
+  const { rows, size } = sizes;
+  const count = countLaunch(context, sizes);
+  const starts: Scan = planScan(context, 'u32', 'u32', { rows: 1, length: size, exclusive: true });
+  const fill = fillLaunch(context, sizes);
+  const rank = rankLaunch(context, sizes);
+  const sum = sumLaunch(context, dtype, sizes, reduce);
+  return (target, src, index, out) => {
+    const scratch = (words: number): Binding<GpuBuffer> => ({
+      buffer: target.scratch(words * 4),
+      offset: 0,
+    });
+    const [counts, ends, list, ordered] = [
+      scratch(size),
+      scratch(size),
+      scratch(rows),
+      scratch(rows),
+    ] as const;
+    target.clear(counts.buffer, 0, size * 4);
+    enqueue(target, count, [index, counts]);
+    starts(target, counts, ends);
+    enqueue(target, fill, [index, ends, list]);
+    enqueue(target, rank, [index, counts, ends, list, ordered]);
+    enqueue(target, sum, [src, counts, ends, ordered, out]);
+    for (const { buffer } of [counts, ends, list, ordered]) target.release(buffer);
+  };
+}
+
+/** Steps of the longer of both ways, per invocation, decide: lists rank each row among those of its target. */
+function chooseStrategy({ rows, size }: Sizes): Strategy {
+  return size <= 32 || rows <= 32 ? 'search' : 'lists';
+}
+
+export const scatterReduceKernel: WebGpuKernel<ScatterReduceAttrs, Scatter> = {
+  op: 'scatterReduce',
+  strategies: STRATEGIES,
+  supports: () => true,
+  prepare({ inputs, attrs: { size, reduce } }, context, forced) {
+    const { dtype, shape } = inputs[0]!;
+    const sizes = { rows: shape[0]!, size, width: sizeOf(shape.slice(1)) };
+    const strategy = (forced as Strategy | undefined) ?? chooseStrategy(sizes);
+    if (strategy === 'lists') return planLists(context, dtype, sizes, reduce);
+    const search = searchLaunch(context, dtype, sizes, reduce);
+    return (target, src, index, out) => enqueue(target, search, [src, index, out]);
+  },
+  run(plan, [src, index], [out], context) {
+    plan(context, src!, index!, out!);
+  },
+};

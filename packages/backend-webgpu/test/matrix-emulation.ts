@@ -1,0 +1,140 @@
+/**
+ * Subgroup matrices in plain WGSL, so that programs made for matrix units can be checked on devices without them.
+ *
+ * The first lane of every 32 does the work of its subgroup, on matrices in private memory. A matrix value becomes the
+ * place of its 256 elements: each declaration and each load in the source has a place of its own.
+ */
+import type { Device } from '@pergola/core';
+import type { Capabilities, ProgramSpec, WebGpuContext } from '@pergola/backend-webgpu';
+
+const SUMS = 'subgroup_matrix_result<f32, 16, 16>';
+
+function functions(matrices: number): string {
+  return `
+var<private> matrices: array<f32, ${matrices * 256}>;
+var<private> leads: bool;
+fn emulated_half(index: u32) -> f32 {
+  let word = pool[index / 8u][index / 2u % 4u];
+  return emulated_value((word >> (index % 2u * 16u)) & 0xffffu);
+}
+fn emulated_zero(place: u32) -> u32 {
+  if (leads) { for (var i = 0u; i < 256u; i++) { matrices[place + i] = 0.0; } }
+  return place;
+}
+fn emulated_halves(place: u32, columns_first: bool, offset: u32, stride: u32) -> u32 {
+  if (!leads) { return place; }
+  for (var i = 0u; i < 256u; i++) {
+    let line = select(i / 16u, i % 16u, columns_first);
+    let step = select(i % 16u, i / 16u, columns_first);
+    matrices[place + i] = emulated_half(offset * 8u + line * stride * 8u + step);
+  }
+  return place;
+}
+fn emulated_sums(place: u32, offset: u32, stride: u32) -> u32 {
+  if (!leads) { return place; }
+  for (var i = 0u; i < 256u; i++) {
+    let at = (offset + i / 16u * stride) * 4u + i % 16u;
+    matrices[place + i] = bitcast<f32>(pool[at / 4u][at % 4u]);
+  }
+  return place;
+}
+fn emulated_store(offset: u32, place: u32, stride: u32) {
+  if (!leads) { return; }
+  for (var i = 0u; i < 256u; i++) {
+    let at = (offset + i / 16u * stride) * 4u + i % 16u;
+    pool[at / 4u][at % 4u] = bitcast<u32>(matrices[place + i]);
+  }
+}
+fn emulated_multiply(left: u32, right: u32, sums: u32) -> u32 {
+  if (!leads) { return sums; }
+  for (var i = 0u; i < 16u; i++) {
+    for (var j = 0u; j < 16u; j++) {
+      var sum = matrices[sums + i * 16u + j];
+      for (var k = 0u; k < 16u; k++) { sum += matrices[left + i * 16u + k] * matrices[right + k * 16u + j]; }
+      matrices[sums + i * 16u + j] = sum;
+    }
+  }
+  return sums;
+}
+`;
+}
+
+// The built-in conversions need not keep infinities and NaN.
+const HALVES = `
+fn emulated_value(half: u32) -> f32 {
+  if ((half & 0x7c00u) != 0x7c00u) { return unpack2x16float(half).x; }
+  return bitcast<f32>(((half & 0x8000u) << 16u) | 0x7f800000u | ((half & 0x3ffu) << 13u));
+}
+fn emulated_bits(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude < 0x7f800000u) { return pack2x16float(vec2<f32>(value, 0.0)) & 0xffffu; }
+  return ((bits >> 16u) & 0x8000u) | select(0x7c00u, 0x7e00u, magnitude > 0x7f800000u);
+}
+fn emulated_pair(pair: vec2<f32>) -> u32 { return emulated_bits(pair.x) | (emulated_bits(pair.y) << 16u); }
+fn halves_of(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
+  return vec4<u32>(emulated_pair(low.xy), emulated_pair(low.zw), emulated_pair(high.xy), emulated_pair(high.zw));
+}
+fn floats_of(words: vec2<u32>) -> vec4<f32> {
+  let halves = vec4<u32>(words.x & 0xffffu, words.x >> 16u, words.y & 0xffffu, words.y >> 16u);
+  return vec4<f32>(emulated_value(halves.x), emulated_value(halves.y), emulated_value(halves.z), emulated_value(halves.w));
+}
+`;
+
+/** The same program without subgroup matrices and f16. */
+export function emulateMatrices<P extends string>(spec: ProgramSpec<P>): ProgramSpec<P> {
+  if (spec.enables?.includes('chromium_experimental_subgroup_matrix') !== true) return spec;
+  let matrices = 0;
+  const place = (): string => `${256 * matrices++}u`;
+  const body = spec.body
+    .replaceAll(
+      new RegExp(`var (\\w+): ${SUMS};`, 'g'),
+      (_, name: string) => `var ${name} = emulated_zero(${place()});`,
+    )
+    .replaceAll(
+      new RegExp(`(\\w+) = ${SUMS}\\(\\);`, 'g'),
+      (_, name: string) => `${name} = emulated_zero(${name});`,
+    )
+    .replaceAll(
+      /subgroupMatrixLoad<subgroup_matrix_(?:left|right)<f16, 16, 16>, (row|col)_major>\(&pool, /g,
+      (_, order: string) => `emulated_halves(${place()}, ${String(order === 'col')}, `,
+    )
+    .replaceAll(
+      `subgroupMatrixLoad<${SUMS}, row_major>(&pool, `,
+      () => `emulated_sums(${place()}, `,
+    )
+    .replaceAll('subgroupMatrixStore<row_major>(&pool, ', 'emulated_store(')
+    .replaceAll('subgroupMatrixMultiplyAccumulate', 'emulated_multiply')
+    .replace(
+      'fn run(group: u32, lane: u32, subgroup: u32) {',
+      'fn run(group: u32, lane: u32) {\n  let subgroup = lane / 32u;\n  leads = lane % 32u == 0u;',
+    );
+  const { enables: _enables, subgroupId: _subgroupId, ...rest } = spec;
+  const helpers = (spec.helpers ?? []).filter((helper) => !helper.includes('fn halves_of'));
+  return { ...rest, helpers: [...helpers, HALVES], body: functions(matrices) + body };
+}
+
+/** Capabilities of a device with matrix units, on top of what `real` offers. */
+export function withMatrixUnits(real: Capabilities): Capabilities {
+  return {
+    ...real,
+    f16: true,
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+    subgroupMatrix: [{ M: 16, N: 16, K: 16, componentType: 'f16', resultComponentType: 'f32' }],
+  };
+}
+
+/** Makes a WebGPU device claim matrix units, and emulate them. */
+export function emulateMatrixUnits(device: Device): Device {
+  const context = device.backend.context as WebGpuContext;
+  const real = context.capabilities;
+  const { pipelines } = context;
+  // Emulated programs are compiled for the real device.
+  const compile = context.program.bind({ pipelines, capabilities: real } as WebGpuContext);
+  Object.assign(context, {
+    capabilities: withMatrixUnits(real),
+    program: (spec: ProgramSpec) => compile(emulateMatrices(spec)),
+  });
+  return device;
+}
