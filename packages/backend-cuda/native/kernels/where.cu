@@ -1,0 +1,61 @@
+// where: one of two operands by a condition, with broadcasting, for any element size.
+#include "broadcast.cuh"
+
+namespace pergola {
+namespace {
+
+struct WhereParams {
+  int32_t element_bytes;
+  BroadcastShape<3> shape;
+};
+
+template <int Width, typename T>
+__global__ void select(const uint8_t* __restrict__ condition, const T* __restrict__ a, const T* __restrict__ b,
+                       T* __restrict__ out, BroadcastShape<3> shape) {
+  const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) * Width;
+  if (i >= shape.elements) return;
+  int64_t at[3];
+  locate(shape, i, at);
+  int32_t steps[3];
+#pragma unroll
+  for (int operand = 0; operand < 3; operand++) steps[operand] = shape.strides[operand][kMaxAxes - 1];
+  if (Width > 1 && i + Width > shape.elements) {
+    for (uint32_t j = 0; i + j < shape.elements; j++) {
+      out[i + j] = condition[at[0] + j * steps[0]] != 0 ? a[at[1] + j * steps[1]] : b[at[2] + j * steps[2]];
+    }
+    return;
+  }
+  const auto chosen = load_operand<Width>(condition, at[0], steps[0]);
+  const auto left = load_operand<Width>(a, at[1], steps[1]);
+  const auto right = load_operand<Width>(b, at[2], steps[2]);
+  Pack<T, Width> result;
+#pragma unroll
+  for (int j = 0; j < Width; j++) result.at[j] = chosen.at[j] != 0 ? left.at[j] : right.at[j];
+  store_pack<Width>(out + i, result);
+}
+
+}  // namespace
+
+// Buffers: condition, a, b, out.
+PERGOLA_LAUNCHER(where) {
+  const auto& p = call.as<WhereParams>();
+  with_size(p.element_bytes, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr int width = kPackSize<T>;
+    const auto* condition = call.in<uint8_t>(0);
+    const T* a = call.in<T>(1);
+    const T* b = call.in<T>(2);
+    const bool packs = packs_fit(p.shape, width) && reads_packs(p.shape, 0, condition, width) &&
+                       reads_packs(p.shape, 1, a, width) && reads_packs(p.shape, 2, b, width);
+    if (packs) {
+      select<width, T>
+          <<<map_blocks(p.shape.elements, width), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), p.shape);
+    } else {
+      select<1, T>
+          <<<map_blocks(p.shape.elements, 1), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), p.shape);
+    }
+  });
+  check_launch("where");
+}
+
+}  // namespace pergola

@@ -1,0 +1,63 @@
+/** attention: flash attention on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one warp per row. */
+import { UnsupportedOpError, type AttentionAttrs, type KernelCall } from '@pergola/core';
+import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
+import { ParamBlock } from '../params.ts';
+
+// In the order of the enum in native/kernels/attention.cu.
+const STRATEGIES = ['scalar', 'mma', 'wgmma'];
+// Halves in one 16-byte copy: rows and heads must start on such a boundary.
+const VECTOR = 8;
+const HOPPER = 90;
+
+/** Why the tensor cores cannot serve a call, or undefined. */
+function obstacle({ inputs: [q, k, v], attrs }: KernelCall<AttentionAttrs>): string | undefined {
+  if (q!.dtype === 'f32') return 'dtype f32';
+  if (q!.shape[2]! % VECTOR !== 0) return `a head size of ${q!.shape[2]}`;
+  if (!(attrs.scale > 0)) return `a scale of ${attrs.scale}`;
+  const aligned = [q, k, v].every(
+    (x) => x!.strides[0]! % VECTOR === 0 && x!.strides[1]! % VECTOR === 0,
+  );
+  return aligned ? undefined : `rows that are no multiple of ${VECTOR} elements apart`;
+}
+
+/** @throws UnsupportedOpError when a forced strategy cannot serve the call. */
+function chooseStrategy(
+  call: KernelCall<AttentionAttrs>,
+  { capability }: CudaContext,
+  forced: string | undefined,
+): string {
+  const reason = obstacle(call);
+  if (forced === undefined) {
+    if (reason !== undefined) return 'scalar';
+    return capability === HOPPER ? 'wgmma' : 'mma';
+  }
+  if (forced !== 'scalar' && reason !== undefined) {
+    throw new UnsupportedOpError(`attention: strategy ${forced} does not serve ${reason}.`);
+  }
+  if (forced === 'wgmma' && capability !== HOPPER) {
+    throw new UnsupportedOpError('attention: strategy wgmma needs compute capability 9.0.');
+  }
+  return forced;
+}
+
+export const attentionKernel: CudaKernel<AttentionAttrs> = {
+  op: 'attention',
+  strategies: STRATEGIES,
+  supports: ({ inputs: [q] }) => q!.shape[2]! <= 128 || 'the head size is above 128',
+  acceptsStrides: ({ inputs }) =>
+    inputs.slice(0, 3).every((x) => x!.strides[2] === 1 || x!.shape[2] === 1),
+  prepare(call, context, strategy) {
+    const { inputs, attrs } = call;
+    const [q, k, v, offsets] = inputs;
+    const chosen = chooseStrategy(call, context, strategy);
+    const params = new ParamBlock()
+      .int(q!.shape[1]!, q!.shape[2]!, attrs.maxQ, attrs.maxK)
+      .bool(attrs.causal)
+      .float(attrs.scale)
+      .int(offsets!.shape[0]! - 1);
+    for (const x of [q, k, v]) params.int(x!.strides[0]!, x!.strides[1]!);
+    params.dtype(q!.dtype).int(q!.shape[0]!).int(STRATEGIES.indexOf(chosen));
+    return planLaunch(context, 'attention', call, params);
+  },
+  run: runLaunch,
+};

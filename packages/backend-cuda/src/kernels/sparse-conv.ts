@@ -1,0 +1,57 @@
+/** sparseConv3d: implicit GEMM on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one thread per element. */
+import { UnsupportedOpError, type KernelCall } from '@pergola/core';
+import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
+import { ParamBlock } from '../params.ts';
+
+// In the order of the enum in native/kernels/sparse_conv.cu.
+const STRATEGIES = ['scalar', 'mma', 'wgmma'];
+// The summed axis advances 32 channels a step at the least; results are stored in pairs.
+const CHANNEL_STEP = 32;
+// The block keeps its part of the map in shared memory next to the tiles: room for kernels of size 3.
+const MAX_TAPS = 27;
+const HOPPER = 90;
+
+/** Why the tensor cores cannot serve a call, or undefined. */
+function obstacle({ inputs: [x, weight, , map] }: KernelCall): string | undefined {
+  const [inputs, outputs, taps] = [x!.shape[1]!, weight!.shape[0]!, map!.shape[1]!];
+  if (x!.dtype === 'f32') return 'dtype f32';
+  if (inputs % CHANNEL_STEP !== 0) return `${inputs} input channels`;
+  if (outputs % 2 !== 0) return `${outputs} output channels`;
+  return taps <= MAX_TAPS ? undefined : `${taps} taps`;
+}
+
+/** @throws UnsupportedOpError when a forced strategy cannot serve the call. */
+function chooseStrategy(
+  call: KernelCall,
+  { capability }: CudaContext,
+  forced: string | undefined,
+): string {
+  const reason = obstacle(call);
+  if (forced === undefined) {
+    if (reason !== undefined) return 'scalar';
+    return capability === HOPPER ? 'wgmma' : 'mma';
+  }
+  if (forced !== 'scalar' && reason !== undefined) {
+    throw new UnsupportedOpError(`sparseConv3d: strategy ${forced} does not serve ${reason}.`);
+  }
+  if (forced === 'wgmma' && capability !== HOPPER) {
+    throw new UnsupportedOpError('sparseConv3d: strategy wgmma needs compute capability 9.0.');
+  }
+  return forced;
+}
+
+export const sparseConvKernel: CudaKernel = {
+  op: 'sparseConv3d',
+  strategies: STRATEGIES,
+  supports: () => true,
+  prepare(call, context, strategy) {
+    const [x, weight, , map] = call.inputs;
+    const chosen = chooseStrategy(call, context, strategy);
+    const params = new ParamBlock()
+      .int(map!.shape[0]!, x!.shape[0]!, map!.shape[1]!, x!.shape[1]!, weight!.shape[0]!)
+      .dtype(x!.dtype)
+      .int(STRATEGIES.indexOf(chosen));
+    return planLaunch(context, 'sparseConv3d', call, params);
+  },
+  run: runLaunch,
+};
