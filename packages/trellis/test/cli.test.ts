@@ -243,7 +243,7 @@ describe.runIf(process.env['PERGOLA_TEST_DIST'] === '1')('as a process', () => {
     child.stderr.on('data', (chunk: Buffer) => {
       err += chunk.toString();
       if (interrupted || !err.includes('Reading the picture')) return;
-      // Once: a second Ctrl-C ends the process at once, by the signal.
+      // Once: a second one would meet the process while it is already ending.
       interrupted = true;
       child.kill('SIGINT');
     });
