@@ -62,7 +62,7 @@ class CudaBackend implements Backend<CudaContext, CudaBuffer> {
     this.info = {
       description: `${native.name}, compute capability ${native.major}.${native.minor}, ${native.multiprocessors} multiprocessors`,
       dtypes: DTYPES_ON_CUDA,
-      features: ['tensor-cores', 'graphs', ...(context.capability >= 90 ? ['wgmma'] : [])],
+      features: ['f16', 'tensor-cores', 'graphs', ...(context.capability >= 90 ? ['wgmma'] : [])],
       maxBufferBytes: native.totalBytes,
       memoryBytes: native.totalBytes,
     };

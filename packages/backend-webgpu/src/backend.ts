@@ -68,9 +68,11 @@ export class WebGpuBackend implements Backend<WebGpuContext, GpuBuffer> {
     this.info = {
       description: capabilities.description,
       dtypes: ['f32', 'f16', 'i32', 'u32', 'u8', 'bool'],
-      features: capabilities.software
-        ? [...capabilities.features, 'software']
-        : capabilities.features,
+      features: [
+        ...capabilities.features,
+        ...(capabilities.f16 ? ['f16'] : []),
+        ...(capabilities.software ? ['software'] : []),
+      ],
       maxBufferBytes: capabilities.maxTensorBytes,
       ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
     };

@@ -62,7 +62,10 @@ export interface DeviceInfo {
   readonly description: string;
   /** Dtypes that tensors may have here. */
   readonly dtypes: readonly DType[];
-  /** Named capabilities, e.g. `simd`, `threads`, `subgroups`. */
+  /**
+   * Named capabilities, e.g. `simd`, `threads`, `subgroups`. Two names mean the same on every backend: `f16` (half
+   * precision is computed at least as fast as single) and `software` (a GPU interface emulated on the processor).
+   */
   readonly features: readonly string[];
   /** Largest single allocation in bytes. */
   readonly maxBufferBytes: number;

@@ -113,11 +113,26 @@ describe('generate', () => {
     expect(await readFile(join(a, 'thing.ply'))).toEqual(await readFile(join(b, 'thing.ply')));
   });
 
+  test('a memory budget changes no number, half precision changes them a little', async () => {
+    const [whole, budget, half] = [newFolder(), newFolder(), newFolder()];
+    await generate('-o', whole, '--formats', 'ply', '--precision', 'f32');
+    await generate('-o', budget, '--formats', 'ply', '--memory-budget', '0.01');
+    const result = await generate('-o', half, '--formats', 'ply', '--precision', 'f16');
+    expect(result.code).toBe(0);
+    const [first, second, third] = await Promise.all(
+      [whole, budget, half].map((out) => readFile(join(out, 'thing.ply'))),
+    );
+    expect(second).toEqual(first);
+    expect(third).not.toEqual(first);
+  });
+
   test.each([
     [['--seed', '-1'], /--seed: must be an integer from 0/],
     [['--seed=abc'], /--seed: must be an integer.*got abc/],
     [['--steps', '0'], /--steps: must be an integer from 1 to 1000, got 0/],
     [['--guidance', 'much'], /--guidance: must be a number/],
+    [['--precision', 'f64'], /--precision: must be f16 or f32, got f64/],
+    [['--memory-budget', '-1'], /--memory-budget: must be a number/],
     [['--num-samples', '0'], /--num-samples: must be/],
     [['--formats', 'stl'], /--formats: must be a list of glb, ply, png, got stl/],
     [['--device', 'abacus'], /device: must be one of auto, cuda, webgpu, cpu, got abacus/],

@@ -1,4 +1,6 @@
+import type { Asset } from '@pergola/trellis';
 import { expect, test } from 'vitest';
+import { compareAssets } from '../src/evaluate/agreement.ts';
 import { meanScore, scoreVoxels } from '../src/evaluate/voxel-score.ts';
 
 type Voxel = readonly [number, number, number];
@@ -48,4 +50,50 @@ test('means are taken figure by figure', () => {
     { precision: 1, recall: 1, iou: 0 },
   ];
   expect(meanScore(scores)).toEqual({ precision: 0.5, recall: 1, iou: 0.25 });
+});
+
+function asset(voxels: readonly number[], shift: number): Asset {
+  const floats = (width: number): Float32Array =>
+    Float32Array.from({ length: 2 * width }, (_, i) => 1 + i + shift);
+  return {
+    voxels: { kind: 'voxels', coords: Int32Array.from(voxels), resolution: 8 },
+    gaussians: {
+      kind: 'gaussians',
+      count: 2,
+      positions: floats(3),
+      scales: floats(3),
+      rotations: floats(4),
+      opacities: floats(1),
+      harmonics: floats(3),
+    },
+    mesh: {
+      kind: 'mesh',
+      vertices: floats(3),
+      faces: Uint32Array.of(0, 1, 1),
+      colors: null,
+      normals: null,
+    },
+  };
+}
+
+test('assets are compared part by part', () => {
+  const expected = asset([0, 0, 1, 5, 5, 5], 0);
+  const same = { voxels: 0, gaussians: 0, mesh: 0, faces: [1, 1] };
+  expect(compareAssets(expected, expected)).toEqual(same);
+
+  const moved = compareAssets(asset([0, 0, 1, 5, 5, 6], 0.1), expected);
+  expect(moved.voxels).toBe(2);
+  // Opacities are 1 and 2, the smallest of the parameters: a shift weighs most there.
+  expect(moved.gaussians).toBeCloseTo(Math.sqrt(0.02 / 5), 6);
+  expect(moved.mesh).toBeCloseTo(Math.sqrt(0.06 / 91), 6);
+
+  const fewer = { ...expected, mesh: { ...expected.mesh!, vertices: new Float32Array(3) } };
+  expect(compareAssets(fewer, expected).mesh).toBeNaN();
+  const { mesh: _, ...without } = expected;
+  expect(compareAssets(without, expected)).toMatchObject({ mesh: NaN, faces: [0, 1] });
+
+  const finer = { ...expected, voxels: { ...expected.voxels, resolution: 16 } };
+  expect(() => compareAssets(finer, expected)).toThrow(
+    'compareAssets: both assets must have one resolution, got 16 and 8.',
+  );
 });

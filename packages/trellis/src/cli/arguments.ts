@@ -163,6 +163,17 @@ export function parsePair(
 }
 
 /**
+ * One of some known names.
+ *
+ * @throws InputError naming the option otherwise.
+ */
+export function parseName<T extends string>(option: string, text: string, known: readonly T[]): T {
+  const name = known.find((candidate) => candidate === text);
+  if (name !== undefined) return name;
+  throw new InputError(`--${option}: must be ${known.join(' or ')}, got ${text}.`);
+}
+
+/**
  * A comma-separated list of known names, without repetition.
  *
  * @throws InputError naming the option for an unknown name or an empty list.

@@ -3,10 +3,12 @@ import { basename, extname } from 'node:path';
 import { readImageFile } from '../conditioning/image-file.ts';
 import { BUNDLED_MODEL } from '../pipeline/bundled.ts';
 import { openDevice } from '../pipeline/devices.ts';
+import type { LoadPipelineOptions } from '../pipeline/load-generation.ts';
 import { ImageTo3D, type ImageRunOptions } from '../pipeline/image-to-3d.ts';
 import {
   parseInteger,
   parseList,
+  parseName,
   parseNumber,
   parsePair,
   type CommandSpec,
@@ -45,6 +47,16 @@ export const GENERATE: CommandSpec = {
       value: 'name',
       description: 'auto, cpu, or an installed backend (default: auto)',
     },
+    {
+      name: 'precision',
+      value: 'name',
+      description: 'f16 or f32, in which the networks compute (default: what is fastest there)',
+    },
+    {
+      name: 'memory-budget',
+      value: 'MB',
+      description: 'device memory for weights; networks that exceed it are loaded in turn',
+    },
     { name: 'json', description: 'print the result as JSON, and no progress' },
     { name: 'help', short: 'h', description: 'show this' },
   ],
@@ -53,6 +65,8 @@ export const GENERATE: CommandSpec = {
 const MAX_SAMPLES = 64;
 const MAX_STEPS = 1000;
 const MAX_GUIDANCE = 100;
+const MAX_MEGABYTES = 1e6;
+const PRECISIONS = ['f16', 'f32'] as const;
 
 /** What was asked for, after the checks. */
 interface Request {
@@ -62,6 +76,7 @@ interface Request {
   readonly model: string;
   readonly device: string;
   readonly json: boolean;
+  readonly load: Pick<LoadPipelineOptions, 'dtype' | 'memoryBudget'>;
   readonly run: ImageRunOptions;
 }
 
@@ -80,6 +95,10 @@ function readRequest({ argument, values, switches }: ParsedArguments): Request {
   );
   const seed = given('seed', (name, text) => parseInteger(name, text, 0, Number.MAX_SAFE_INTEGER));
   const samples = given('num-samples', (name, text) => parseInteger(name, text, 1, MAX_SAMPLES));
+  const dtype = given('precision', (name, text) => parseName(name, text, PRECISIONS));
+  const megabytes = given('memory-budget', (name, text) =>
+    parseNumber(name, text, 0, MAX_MEGABYTES),
+  );
   return {
     image: argument!,
     out: values['out'] ?? 'out',
@@ -87,6 +106,7 @@ function readRequest({ argument, values, switches }: ParsedArguments): Request {
     model: values['model'] ?? BUNDLED_MODEL,
     device: values['device'] ?? 'auto',
     json: switches.has('json'),
+    load: { dtype, memoryBudget: megabytes === undefined ? undefined : megabytes * 1e6 },
     run: {
       formats: formatsToDecode(chosen),
       keepBackground: switches.has('keep-background'),
@@ -139,7 +159,7 @@ export async function generate(parsed: ParsedArguments, terminal: Terminal): Pro
   try {
     using device = await openDevice(request.device);
     using pipeline = await display.measure('Loading', () =>
-      ImageTo3D.load(request.model, { device, signal }),
+      ImageTo3D.load(request.model, { ...request.load, device, signal }),
     );
     const assets = await pipeline.run(image, {
       ...request.run,
