@@ -1,27 +1,31 @@
 /** Rules of the repository that no linter knows: a portable lockfile, and files that one can read in a sitting. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { root } from './process.mjs';
 
 const MAX_LINES = 500;
 const FOLDERS = ['packages', 'bench', 'examples', 'scripts'];
+const SKIPPED = new Set(['node_modules', 'dist', 'build']);
 
-/** Source files of the packages and scripts. */
-async function sourceFiles() {
+/** Source files below a folder; what was installed or built is not entered. */
+async function sourcesBelow(folder) {
   const files = [];
-  for (const folder of FOLDERS) {
-    const entries = await readdir(join(root, folder), { recursive: true }).catch(() => []);
-    for (const entry of entries) {
-      const parts = entry.split(sep);
-      if (parts.includes('node_modules') || parts.includes('dist')) continue;
-      if (/\.(ts|mjs)$/.test(entry) && !entry.endsWith('.generated.ts')) {
-        files.push(join(folder, entry));
-      }
+  for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (!SKIPPED.has(entry.name)) files.push(...(await sourcesBelow(path)));
+    } else if (/\.(ts|mjs)$/.test(entry.name) && !entry.name.endsWith('.generated.ts')) {
+      files.push(path);
     }
   }
   return files;
+}
+
+/** Source files of the packages and scripts. */
+async function sourceFiles() {
+  return (await Promise.all(FOLDERS.map(sourcesBelow))).flat();
 }
 
 /** @returns {Promise<string[]>} the rules that are broken, a sentence each. */

@@ -59,6 +59,10 @@ function meshError(got: Mesh | undefined, expected: Mesh | undefined): number {
     : NaN;
 }
 
+function faceCount(mesh: Mesh | undefined): number {
+  return (mesh?.faces.length ?? 0) / 3;
+}
+
 /**
  * Compares two assets.
  *
@@ -70,11 +74,10 @@ export function compareAssets(got: Asset, expected: Asset): Agreement {
       `compareAssets: both assets must have one resolution, got ${got.voxels.resolution} and ${expected.voxels.resolution}.`,
     );
   }
-  const faces = (asset: Asset): number => (asset.mesh?.faces.length ?? 0) / 3;
   return {
     voxels: differingVoxels(got, expected),
     gaussians: gaussianError(got.gaussians, expected.gaussians),
     mesh: meshError(got.mesh, expected.mesh),
-    faces: [faces(got), faces(expected)],
+    faces: [faceCount(got.mesh), faceCount(expected.mesh)],
   };
 }

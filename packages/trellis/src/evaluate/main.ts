@@ -90,8 +90,8 @@ function printAgreement(got: Scored, expected: Scored): void {
   const rows = [...expected.assets].map(([name, asset]) => {
     const { voxels, gaussians, mesh, faces } = compareAssets(got.assets.get(name)!, asset);
     const count = String(asset.voxels.coords.length / 3);
-    const errors = [gaussians, mesh].map((error) => error.toExponential(1));
-    return [name, String(voxels), count, ...errors, faces.join(' and ')];
+    const errors = [gaussians.toExponential(1), mesh.toExponential(1)];
+    return [name, String(voxels), count].concat(errors, faces.join(' and '));
   });
   stdout.write(`${formatTable([head, ...rows])}\n`);
 }
