@@ -152,6 +152,26 @@ test('results that change from call to call are found', async () => {
   expect(text).toContain('softmax / last axis (f32): output 0 differs between two equal calls');
 });
 
+test('a NaN may have other bits in the next call', async () => {
+  let calls = 0;
+  let changed = 0;
+  const text = await failures({
+    afterReference(backend, call, _inputs, outputs) {
+      if (call.outputs[0]?.dtype !== 'f32') return;
+      const output = backend.view(call.outputs[0], outputs[0]!) as Float32Array;
+      const bits = new Uint32Array(output.buffer, output.byteOffset, output.length);
+      const quiet = calls++ % 2 === 0 ? 0x7fc00000 : 0xffc00001;
+      output.forEach((value, i) => {
+        if (!Number.isNaN(value)) return;
+        bits[i] = quiet;
+        changed++;
+      });
+    },
+  });
+  expect(text).toBe('');
+  expect(changed).toBeGreaterThan(0);
+});
+
 test('a write to an input is found', async () => {
   const text = await failures({
     afterReference(backend, call, inputs) {
