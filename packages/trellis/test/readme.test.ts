@@ -1,4 +1,4 @@
-/** The programs in the README do what it says; the tiny model is stood in for by a micro one. */
+/** The programs in the READMEs do what these say; the tiny model is stood in for by a micro one. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeMicroModel } from './micro-model.ts';
 
 let folder = '';
-let programs: string[] = [];
 beforeAll(async () => {
-  const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
-  programs = [...readme.matchAll(/```ts\n([\s\S]+?)```/g)].map(([, code]) => code!);
   folder = await mkdtemp(join(tmpdir(), 'pergola-readme-'));
   await writeMicroModel(folder);
   const picture = await readFile(new URL('../examples/00_chair.png', import.meta.url));
@@ -35,22 +32,51 @@ async function execute(program: string, modules: object): Promise<unknown[][]> {
   return printed;
 }
 
-const programWith = (text: string): string => programs.find((code) => code.includes(text))!;
+/** The program of a README, given by its folder, that holds a text. */
+async function programWith(text: string, where: string): Promise<string> {
+  const readme = await readFile(new URL(`../../../${where}README.md`, import.meta.url), 'utf8');
+  const programs = [...readme.matchAll(/```ts\n([\s\S]+?)```/g)].map(([, code]) => code!);
+  return programs.find((code) => code.includes(text))!;
+}
 
-test('a picture becomes an asset', async () => {
-  const printed = await execute(programWith('ImageTo3D'), {
-    '@pergola/trellis': {
+const modules = {
+  '@pergola/core': core,
+  '@pergola/sparse': sparse,
+  get '@pergola/trellis'() {
+    return {
       ...trellis,
       BUNDLED_MODEL: folder,
       readImageFile: (name: string) => trellis.readImageFile(join(folder, name)),
-    },
-  });
+    };
+  },
+};
+
+test('a picture becomes an asset', async () => {
+  const printed = await execute(await programWith('ImageTo3D', ''), modules);
   expect(printed[0]).toEqual(['condition', 0, '/', 1]);
   expect(printed[printed.length - 1]).toContain('Gaussians on');
 });
 
+test('a picture becomes a GLB', async () => {
+  const printed = await execute(await programWith('writeGlb', 'packages/trellis/'), modules);
+  expect(printed).toEqual([[expect.any(Number), 'bytes']]);
+});
+
 test('a sparse convolution adds up neighbours', async () => {
-  const modules = { '@pergola/core': core, '@pergola/sparse': sparse };
-  const printed = await execute(programWith('submConv3d'), modules);
+  const printed = await execute(await programWith('submConv3d', ''), modules);
   expect(printed).toEqual([[Float32Array.of(11, 11, 100)]]);
+});
+
+test('hashing finds rows', async () => {
+  const printed = await execute(await programWith('lookupHash', 'packages/sparse/'), modules);
+  expect(printed).toEqual([[Float32Array.of(11, 11, 100)], [Int32Array.of(2, -1)]]);
+});
+
+test('a scope frees what is not returned', async () => {
+  const printed = await execute(await programWith('layerNorm', 'packages/core/'), modules);
+  const [[shape, values], [bytes]] = printed as [[number[], Float32Array], [number]];
+  expect(shape).toEqual([3, 2]);
+  [-0.5, 1.5, -0.5, 1.5, -0.5, 1.5].forEach((value, i) => expect(values[i]).toBeCloseTo(value, 3));
+  // The weight, the bias and the result, in blocks of 64 bytes.
+  expect(bytes).toBe(3 * 64);
 });
