@@ -1,6 +1,6 @@
 /** Times a GPU backend and writes results/<backend>-<gpu>.json. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { env } from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,22 @@ function commit(): string {
   } catch {
     return 'unknown';
   }
+}
+
+interface Report<Result> {
+  readonly date: string;
+  readonly commit: string;
+  readonly device: string;
+  readonly clock: 'device' | 'host';
+  readonly results: readonly Result[];
+}
+
+/** Rows of an earlier run of the same commit, for a run that measures only some. */
+async function earlierResults(path: string, of: string): Promise<readonly GpuResult[]> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return [];
+  const report = JSON.parse(text) as Report<GpuResult>;
+  return report.commit === of ? report.results : [];
 }
 
 function fileName({ name, info }: Device): string {
@@ -56,12 +72,16 @@ export async function runGpuBench(
   }
   await mkdir(values.out, { recursive: true });
   const path = join(values.out, fileName(device));
-  const report = {
+  const measured = new Set(results.map(({ name, detail }) => `${name} ${detail}`));
+  const kept = (await earlierResults(path, commit())).filter(
+    ({ name, detail }) => !measured.has(`${name} ${detail}`),
+  );
+  const report: Report<GpuResult> = {
     date: new Date().toISOString(),
     commit: commit(),
     device: device.info.description,
     clock: clockName(device),
-    results,
+    results: [...kept, ...results],
   };
   await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
   console.log(`written to ${path}`);

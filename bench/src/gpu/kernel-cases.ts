@@ -1,5 +1,5 @@
-/** Single kernels: attention, submanifold convolution and kernel maps, at the sizes of the published networks. */
-import { attention, cast, gather, type Device, type Tensor } from '@pergola/core';
+/** Single kernels: products, attention, submanifold convolution and kernel maps, at the sizes of the published networks. */
+import { attention, cast, gather, matmul, type Device, type Tensor } from '@pergola/core';
 import { buildHash, neighborMap, SparseStructure, submConv3d } from '@pergola/sparse';
 import { fillUniform } from '../contenders.ts';
 import { voxelShell } from '../voxel-shell.ts';
@@ -23,6 +23,23 @@ function randomRows(device: Device, rows: number, width: number, scale = 1.7): T
   });
 }
 
+function matmulCase(figure: FigureName, rows: number, depth: number, columns: number): GpuCase {
+  return {
+    figure,
+    detail: 'f16',
+    prepare: (device) => {
+      const a = randomRows(device, rows, depth);
+      const b = randomRows(device, depth, columns);
+      return Promise.resolve({
+        repeats: 10,
+        flops: 2 * rows * depth * columns,
+        run: () => matmul(a, b),
+        dispose: () => [a, b].forEach((tensor) => tensor.dispose()),
+      });
+    },
+  };
+}
+
 function attentionCase(figure: FigureName, dim: number): GpuCase {
   return {
     figure,
@@ -36,6 +53,7 @@ function attentionCase(figure: FigureName, dim: number): GpuCase {
       const lengths = { offsetsQ: offsets, offsetsK: offsets, maxQ: TOKENS, maxK: TOKENS };
       return Promise.resolve({
         repeats: 10,
+        flops: 4 * HEADS * TOKENS * TOKENS * dim,
         run: () => attention(q, k, v, lengths),
         dispose: () => [q, k, v, offsets].forEach((tensor) => tensor.dispose()),
       });
@@ -62,11 +80,15 @@ function convCase(figure: FigureName, levels: number, channels: number): GpuCase
       const chain = await subdividedShell(device, levels);
       const finest = chain[chain.length - 1]!;
       const map = await finest.kernelMap({ kernelSize: 3 });
+      // Pairs of voxels that meet: what an implementation that skips every absent one multiplies.
+      const rows = (await map.map.values()) as Int32Array;
+      const pairs = rows.reduce((sum, row) => sum + Number(row >= 0), 0);
       const x = randomRows(device, finest.count, channels);
       const weight = randomRows(device, channels, 27 * channels, 0.05);
       const kernel = weight.reshape(channels, 3, 3, 3, channels);
       return {
         repeats: 5,
+        flops: 2 * pairs * channels * channels,
         run: () => submConv3d(x, kernel, undefined, map),
         dispose: () => [x, weight, kernel, chain[0]!].forEach((resource) => resource.dispose()),
       };
@@ -89,6 +111,8 @@ const kernelMapCase: GpuCase = {
 };
 
 export const KERNEL_CASES: readonly GpuCase[] = [
+  matmulCase('matmul 4096 x 1024 x 4096', 4096, 1024, 4096),
+  matmulCase('matmul 8192^3', 8192, 8192, 8192),
   attentionCase('attention h64', 64),
   attentionCase('attention h80', 80),
   convCase('subm conv 128', 0, 128),

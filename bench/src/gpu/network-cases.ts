@@ -1,17 +1,20 @@
 /** Whole networks of published size with synthetic weights: one forward pass each. */
-import { canRecord, recordStep, type Device, type Tensor } from '@pergola/core';
+import {
+  bytesPerElement,
+  canRecord,
+  recordStep,
+  sizeOf,
+  type Device,
+  type Tensor,
+} from '@pergola/core';
 import { SparseStructure, SparseTensor } from '@pergola/sparse';
 import {
   describeModel,
   NETWORK_CLASSES,
   TimeSlot,
-  type ModelConfigs,
   type NetworkClass,
-  type SLatFlowModel,
-  type SLatGaussianDecoder,
-  type SLatMeshDecoder,
-  type SparseStructureDecoder,
-  type SparseStructureFlowModel,
+  type NetworkSource,
+  type NetworksByName,
 } from '@pergola/trellis';
 import { fillUniform } from '../contenders.ts';
 import { voxelShell } from '../voxel-shell.ts';
@@ -20,24 +23,25 @@ import type { FigureName } from './figures.ts';
 import { IMAGE_TOKENS, PUBLISHED_NETWORKS, type PublishedName } from './published-networks.ts';
 import { syntheticWeights } from './synthetic-weights.ts';
 
-const CONDITION_CHANNELS = 1024;
+/** Channels of a condition token. */
+export const CONDITION_CHANNELS = 1024;
 const TIME = 700;
 
-/** Loads a network of published size, its torso in f16. */
-export async function loadPublished<Network>(
-  name: PublishedName,
+/** A network of published size with synthetic weights, its torso in f16. */
+export function publishedNetwork<Name extends PublishedName>(
+  name: Name,
   device: Device,
-): Promise<Network> {
+): NetworkSource<NetworksByName[Name]> {
   const { config } = describeModel(name, PUBLISHED_NETWORKS[name], name);
-  const network = NETWORK_CLASSES[name] as unknown as NetworkClass<ModelConfigs[PublishedName]>;
-  const specs = network.expectedParameters(config as ModelConfigs[PublishedName]);
-  const loaded = await network.load(
-    syntheticWeights(specs),
-    config as ModelConfigs[PublishedName],
-    device,
-    { dtype: 'f16' },
-  );
-  return loaded as Network;
+  const network = NETWORK_CLASSES[name] as unknown as NetworkClass<
+    typeof config,
+    NetworksByName[Name]
+  >;
+  const specs = network.expectedParameters(config);
+  return {
+    bytes: specs.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * bytesPerElement(dtype), 0),
+    load: () => network.load(syntheticWeights(specs), config, device, { dtype: 'f16' }),
+  };
 }
 
 /** f32 of about unit variance. */
@@ -59,6 +63,20 @@ export async function shellLatents(device: Device): Promise<SparseTensor> {
 
 type Way = 'enqueued' | 'recorded';
 
+/** Operations of everything that `body` executes, by the estimates of the ops. */
+function countFlops(device: Device, body: () => unknown): number {
+  let flops = 0;
+  device.onExecute = ({ cost }) => {
+    flops += cost.flops;
+  };
+  try {
+    device.run(() => void body());
+  } finally {
+    device.onExecute = undefined;
+  }
+  return flops;
+}
+
 /** A synchronous pass, enqueued anew each time or replayed from a recording. */
 function passCase(
   device: Device,
@@ -66,14 +84,15 @@ function passCase(
   body: () => Tensor,
   owned: readonly { dispose(): void }[],
 ): PreparedCase {
+  // Also the pass in which kernels are chosen, which a recording cannot hold.
+  const flops = countFlops(device, body);
   if (way === 'enqueued') {
-    return { run: body, dispose: () => owned.forEach((resource) => resource.dispose()) };
+    return { flops, run: body, dispose: () => owned.forEach((resource) => resource.dispose()) };
   }
-  // Kernels are chosen in a pass of its own, which recording cannot hold.
-  device.run(body).dispose();
   const step = recordStep(device, body);
   step.result.keep();
   return {
+    flops,
     run: () => step.replay(),
     dispose: () => {
       step.result.dispose();
@@ -89,10 +108,7 @@ function flowCases(): GpuCase[] {
       figure: 'structure flow',
       detail: `4096 tokens, ${IMAGE_TOKENS} of context, ${way}`,
       async prepare(device) {
-        const flow = await loadPublished<SparseStructureFlowModel>(
-          'SparseStructureFlowModel',
-          device,
-        );
+        const flow = await publishedNetwork('SparseStructureFlowModel', device).load();
         const x = randomTensor(device, [1, 8, 16, 16, 16]);
         using tokens = randomTensor(device, [1, IMAGE_TOKENS, CONDITION_CHANNELS]);
         const condition = flow.prepareCondition(tokens);
@@ -106,7 +122,7 @@ function flowCases(): GpuCase[] {
       figure: 'latent flow',
       detail: `shell, ${IMAGE_TOKENS} of context, ${way}`,
       async prepare(device) {
-        const flow = await loadPublished<SLatFlowModel>('SLatFlowModel', device);
+        const flow = await publishedNetwork('SLatFlowModel', device).load();
         const x = await shellLatents(device);
         using tokens = randomTensor(device, [1, IMAGE_TOKENS, CONDITION_CHANNELS]);
         const condition = flow.prepareCondition(tokens);
@@ -124,7 +140,7 @@ const occupancyCase: GpuCase = {
   figure: 'occupancy decoder',
   detail: '16^3 latents to 64^3 logits',
   async prepare(device) {
-    const decoder = await loadPublished<SparseStructureDecoder>('SparseStructureDecoder', device);
+    const decoder = await publishedNetwork('SparseStructureDecoder', device).load();
     const latent = randomTensor(device, [1, 8, 16, 16, 16]);
     return {
       run: () => decoder.forward(latent),
@@ -142,7 +158,7 @@ function decoderCase(
     figure,
     detail,
     async prepare(device) {
-      const decoder = await loadPublished<SLatGaussianDecoder | SLatMeshDecoder>(name, device);
+      const decoder = await publishedNetwork(name, device).load();
       const x = await shellLatents(device);
       return {
         run: () => decoder.forward(x),

@@ -1,25 +1,61 @@
 /** Runs the GPU cases one after another and puts their times beside the figures to beat. */
 import type { Device } from '@pergola/core';
-import type { GpuCase } from './case.ts';
+import type { GpuCase, PreparedCase } from './case.ts';
 import { timeOnDevice, type ClockOptions } from './clock.ts';
-import { FIGURES, type Figures } from './figures.ts';
+import { figuresOf, type Figures } from './figures.ts';
 import { KERNEL_CASES } from './kernel-cases.ts';
 import { networkCases } from './network-cases.ts';
-import { PIPELINE_CASE } from './pipeline-case.ts';
+import { PIPELINE_CASES } from './pipeline-case.ts';
 
-/** Times of one case in milliseconds, or why there are none. */
+/** What was measured of one case. */
+export interface Measurement {
+  /** Milliseconds of a call. */
+  readonly min: number;
+  readonly median: number;
+  readonly samples: number;
+  /** By the median; absent where the case does not count its operations. */
+  readonly teraflops?: number;
+  readonly memory: {
+    /** Tensors that are there between calls: weights and inputs. */
+    readonly heldBytes: number;
+    /** Most that tensors took during a call, `heldBytes` included. */
+    readonly peakBytes: number;
+    /** What the allocator keeps beyond live tensors after the calls. */
+    readonly pooledBytes: number;
+  };
+}
+
+/** Times and memory of one case, or why there are none. */
 export type GpuResult = {
   readonly name: string;
   readonly detail: string;
   readonly figures: Figures;
-} & (
-  | { readonly min: number; readonly median: number; readonly samples: number }
-  | { readonly error: string }
-);
+} & (Measurement | { readonly error: string });
 
 /** All cases in the order of the table. */
 export function gpuCases(device: Device): GpuCase[] {
-  return [...KERNEL_CASES, ...networkCases(device), PIPELINE_CASE];
+  return [...KERNEL_CASES, ...networkCases(device), ...PIPELINE_CASES];
+}
+
+async function measure(
+  device: Device,
+  prepared: PreparedCase,
+  options: ClockOptions,
+): Promise<Measurement> {
+  await device.sync();
+  const heldBytes = device.memory().liveBytes;
+  device.resetPeak();
+  const { repeats = 1, flops } = prepared;
+  const samples = await timeOnDevice(device, () => prepared.run(), repeats, options);
+  const median = samples[samples.length >> 1]!;
+  const { peakBytes, pooledBytes } = device.memory();
+  return {
+    min: samples[0]!,
+    median,
+    samples: samples.length,
+    ...(flops === undefined ? {} : { teraflops: flops / median / 1e9 }),
+    memory: { heldBytes, peakBytes, pooledBytes },
+  };
 }
 
 /** Sets a case up, times it and frees it. A failure is a result too: the other cases still run. */
@@ -29,18 +65,11 @@ export async function runGpuCase(
   options: ClockOptions,
 ): Promise<GpuResult> {
   const { figure, detail } = gpuCase;
-  const row = { name: figure, detail, figures: FIGURES[figure] };
+  const row = { name: figure, detail, figures: figuresOf(device.name, figure) };
   try {
     const prepared = await gpuCase.prepare(device);
     try {
-      const samples = await timeOnDevice(
-        device,
-        () => prepared.run(),
-        prepared.repeats ?? 1,
-        options,
-      );
-      const median = samples[samples.length >> 1]!;
-      return { ...row, min: samples[0]!, median, samples: samples.length };
+      return { ...row, ...(await measure(device, prepared, options)) };
     } finally {
       prepared.dispose();
       device.backend.trim?.();
@@ -50,30 +79,31 @@ export async function runGpuCase(
   }
 }
 
-function milliseconds(value: number | undefined): string {
-  if (value === undefined) return '-';
+function milliseconds(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3);
 }
 
-function verdict(median: number, { must, aim }: Figures): string {
-  if (median <= aim) return 'aim met';
-  return median <= must ? 'must met' : `${(median / must).toFixed(2)}x must`;
+function verdict(median: number, { must, aim }: Figures): string | undefined {
+  if (aim !== undefined && median <= aim) return 'aim met';
+  if (must !== undefined) {
+    return median <= must ? 'must met' : `${(median / must).toFixed(2)}x must`;
+  }
+  return aim === undefined ? undefined : `${(median / aim).toFixed(2)}x aim`;
 }
 
-/** A line of the table: our times, then eager, peer, must and aim. */
+/** Lines of the table: our times beside those elsewhere, then memory. */
 export function formatGpuResult(result: GpuResult): string {
   const { name, detail, figures } = result;
   const head = `${name} (${detail})`;
   if ('error' in result) return `${head}\n    failed: ${result.error}`;
-  const { eager, peer, must, aim } = figures;
-  const columns = [
-    `min ${milliseconds(result.min)}`,
-    `median ${milliseconds(result.median)}`,
-    `eager ${milliseconds(eager)}`,
-    `peer ${milliseconds(peer)}`,
-    `must ${milliseconds(must)}`,
-    `aim ${milliseconds(aim)}`,
-    verdict(result.median, figures),
-  ];
-  return `${head}\n    ${columns.join(' | ')} ms`.replace(/ ms$/, '');
+  const { min, median, teraflops, memory } = result;
+  const times = Object.entries({ min, median, ...figures }).map(
+    ([label, value]) => `${label} ${milliseconds(value)}`,
+  );
+  const rate = teraflops === undefined ? [] : [`${teraflops.toFixed(0)} TFLOP/s`];
+  const judged = verdict(median, figures);
+  const columns = [...times, ...rate, ...(judged === undefined ? [] : [judged])].join(' | ');
+  const megabytes = Object.values(memory).map((bytes) => (bytes / 1e6).toFixed(0));
+  const [held, peak, pooled] = megabytes;
+  return `${head}\n    ${columns}\n    MB held ${held}, peak ${peak}, pooled ${pooled}`;
 }

@@ -3,7 +3,14 @@ import type { Backend, Binding, DeviceInfo, Kernel, KernelCall } from './backend
 import { bytesPerElement, viewStorage, type DType, type StorageArray } from './dtype.ts';
 import { DTypeError, InputError, LifetimeError, ShapeError, UnsupportedOpError } from './errors.ts';
 import { defaultDType, toStorage } from './host-data.ts';
-import { inferOutputs, type InputsOf, type Op, type TensorSpec } from './op.ts';
+import {
+  callCost,
+  inferOutputs,
+  type InputsOf,
+  type Op,
+  type OpCost,
+  type TensorSpec,
+} from './op.ts';
 import { copyOp } from './ops/copy.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Scope } from './scope.ts';
@@ -26,6 +33,8 @@ export interface MemoryReport {
 export interface ExecutionRecord {
   readonly op: string;
   readonly path: 'kernel' | 'reference' | 'decomposition';
+  /** Estimate of the work; nothing for a decomposition, whose parts are reported themselves. */
+  readonly cost: OpCost;
 }
 
 /** What the safety net needs to free a collected tensor and to say which one it was; never the tensor itself. */
@@ -321,7 +330,11 @@ export class Device implements Disposable {
         const call: KernelCall<Attrs> = { inputs: ready, outputs, attrs };
         const supported = kernel.supports(call, this.backend.context);
         if (supported === true) {
-          this.onExecute?.({ op: op.name, path: 'kernel' });
+          this.onExecute?.({
+            op: op.name,
+            path: 'kernel',
+            cost: callCost(op, ready, attrs, outputs),
+          });
           return this.#runKernel(op, kernel, call, ready, strategy);
         }
         if (strategy !== undefined) {
@@ -407,13 +420,17 @@ export class Device implements Disposable {
   #runFallback(op: Op, call: KernelCall, inputs: InputsOf<Tensor>, reason: string): Tensor[] {
     const { backend } = this;
     if (backend.reference !== undefined) {
-      this.onExecute?.({ op: op.name, path: 'reference' });
+      this.onExecute?.({
+        op: op.name,
+        path: 'reference',
+        cost: callCost(op, inputs, call.attrs, call.outputs),
+      });
       return this.#produce(call.outputs, (outputs) =>
         backend.reference!(op, call, bind(inputs), outputs),
       );
     }
     if (op.decompose !== undefined) {
-      this.onExecute?.({ op: op.name, path: 'decomposition' });
+      this.onExecute?.({ op: op.name, path: 'decomposition', cost: { flops: 0, bytes: 0 } });
       // Simpler ops may have no result over no elements, where the whole has an empty one.
       if (call.outputs.every(({ shape }) => sizeOf(shape) === 0)) {
         return this.#produce(call.outputs, () => {});
