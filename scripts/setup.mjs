@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
 import { root, runOrExit } from './process.mjs';
 
-const PACKAGE_MANAGER = 'pnpm@10.34.9';
+/** The package manager that npx fetches. */
+export const PACKAGE_MANAGER = 'pnpm@10.34.9';
 const STAMP = 'node_modules/.cache/pergola/install.txt';
 const OLDEST_NODE = [20, 19];
 

@@ -1,5 +1,5 @@
 /** Times a GPU backend and writes results/<backend>-<gpu>.json. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, type ExecFileSyncOptionsWithStringEncoding } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { env } from 'node:process';
@@ -10,12 +10,18 @@ import { openDevice } from '@pergola/trellis';
 import { CLOCK_DEFAULTS, hasDeviceClock } from './clock.ts';
 import { formatGpuResult, gpuCases, runGpuCase, type GpuResult } from './run.ts';
 
+// Where there is no working copy, git says so on stderr; that is no news.
+const GIT_OPTIONS: ExecFileSyncOptionsWithStringEncoding = {
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'ignore'],
+};
+
 /** Commit of the working copy; PERGOLA_COMMIT names it where there is none. */
 function commit(): string {
   const given = env['PERGOLA_COMMIT'];
   if (given !== undefined) return given;
   try {
-    return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+    return execFileSync('git', ['rev-parse', 'HEAD'], GIT_OPTIONS).trim();
   } catch {
     return 'unknown';
   }
