@@ -4,7 +4,7 @@
  * @see Kerbl et al., 3D Gaussian Splatting, arXiv 2308.04079; Xiang et al., TRELLIS, arXiv 2412.01506
  */
 import { InputError, ShapeError } from '@pergola/core';
-import { logit, sigmoid, softplus } from './activations.ts';
+import { logit, sigmoid, softplus, tanh } from './activations.ts';
 import { checkCoords } from './coordinates.ts';
 import { rotationMatrix } from './quaternion.ts';
 
@@ -143,7 +143,7 @@ export function decodeGaussians(
     block(raw.opacities, 1, rates.opacities);
     for (let i = 0; i < perVoxel * 3; i++) {
       const at = voxel * perVoxel * 3 + i;
-      const offset = Math.tanh(raw.positions[at]! + (perturbation?.[i] ?? 0)) * reach;
+      const offset = tanh(raw.positions[at]! + (perturbation?.[i] ?? 0)) * reach;
       raw.positions[at] = (coords[corner + (i % 3)]! + 0.5) / resolution + offset;
     }
   }
@@ -190,21 +190,23 @@ export function activateGaussians(
     const x = raw.rotations[i + 1]!;
     const y = raw.rotations[i + 2]!;
     const z = raw.rotations[i + 3]!;
-    const norm = Math.max(Math.hypot(w, x, y, z), 1e-12);
+    const norm = Math.max(Math.sqrt(w * w + x * x + y * y + z * z), 1e-12);
     rotations[i] = w / norm;
     rotations[i + 1] = x / norm;
     rotations[i + 2] = y / norm;
     rotations[i + 3] = z / norm;
   }
-  return {
-    kind: 'gaussians',
-    count,
-    positions: raw.positions.map((v) => v - 0.5),
-    scales: raw.scales.map((v) => Math.hypot(activate(v + shift), kernelSize)),
-    rotations,
-    opacities: raw.opacities.map((v) => sigmoid(v + opacityShift)),
-    harmonics: raw.harmonics.slice(),
-  };
+  const positions = new Float32Array(count * 3);
+  const scales = new Float32Array(count * 3);
+  for (let i = 0; i < positions.length; i++) {
+    positions[i] = raw.positions[i]! - 0.5;
+    const scale = activate(raw.scales[i]! + shift);
+    scales[i] = Math.sqrt(scale * scale + kernelSize * kernelSize);
+  }
+  const opacities = new Float32Array(count);
+  for (let i = 0; i < count; i++) opacities[i] = sigmoid(raw.opacities[i]! + opacityShift);
+  const harmonics = raw.harmonics.slice();
+  return { kind: 'gaussians', count, positions, scales, rotations, opacities, harmonics };
 }
 
 /** @throws ShapeError unless every array holds `count` entries. */
