@@ -9,6 +9,7 @@ export * from './assets/mesh.ts';
 export * from './assets/mesh-extraction.ts';
 export * from './assets/quaternion.ts';
 export * from './assets/gaussians.ts';
+export * from './assets/gaussian-activation.ts';
 export * from './assets/gaussian-ply.ts';
 export * from './assets/gaussian-spz.ts';
 export * from './assets/radiance-field.ts';

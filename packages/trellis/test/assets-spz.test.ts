@@ -1,29 +1,18 @@
-import {
-  activateGaussians,
-  gaussianCovariances,
-  writeGaussianSpz,
-  type Gaussians,
-} from '@pergola/trellis';
+import { gaussianCovariances, writeGaussianSpz, type Gaussians } from '@pergola/trellis';
 import { SPZLoader } from 'three/addons/loaders/SPZLoader.js';
 import { describe, expect, test } from 'vitest';
 import { gunzipSync } from 'node:zlib';
-import { synthInput, unitValues } from '../../../testdata/synthetic.ts';
+import { unitValues } from '../../../testdata/synthetic.ts';
+import { sampleGaussians } from './gaussian-sample.ts';
 
 const COUNT = 40;
 
 function sample(): Gaussians {
-  const gaussians = activateGaussians({
-    positions: Float32Array.from(unitValues('p', COUNT * 3), (v) => 0.5 + 0.49 * v),
-    scales: new Float32Array(COUNT * 3),
-    rotations: synthInput('r', COUNT * 4),
-    opacities: synthInput('o', COUNT).map((v) => 3 * v),
-    harmonics: synthInput('h', COUNT * 3),
-  });
   // Scales that the format holds exactly, so that covariances test the rotations.
   const scales = Float32Array.from(unitValues('s', COUNT * 3), (v) =>
     Math.exp(Math.round(80 + 30 * v) / 16 - 10),
   );
-  return { ...gaussians, scales };
+  return { ...sampleGaussians(COUNT), scales };
 }
 
 describe('writeGaussianSpz', () => {

@@ -1,22 +1,6 @@
-import {
-  activateGaussians,
-  readGaussianPly,
-  rotationMatrix,
-  writeGaussianPly,
-  type Gaussians,
-} from '@pergola/trellis';
+import { readGaussianPly, rotationMatrix, writeGaussianPly } from '@pergola/trellis';
 import { describe, expect, test } from 'vitest';
-import { synthInput } from '../../../testdata/synthetic.ts';
-
-function sample(count: number): Gaussians {
-  return activateGaussians({
-    positions: synthInput('p', count * 3),
-    scales: synthInput('s', count * 3),
-    rotations: synthInput('r', count * 4),
-    opacities: synthInput('o', count),
-    harmonics: synthInput('h', count * 3),
-  });
-}
+import { sampleGaussians } from './gaussian-sample.ts';
 
 function matrixOf(rotations: Float32Array, at: number): number[] {
   const out = new Float64Array(9);
@@ -26,7 +10,7 @@ function matrixOf(rotations: Float32Array, at: number): number[] {
 
 describe('PLY', () => {
   test('header and first record', () => {
-    const gaussians = sample(5);
+    const gaussians = sampleGaussians(5);
     const bytes = writeGaussianPly(gaussians);
     const text = new TextDecoder('latin1').decode(bytes);
     const end = text.indexOf('end_header\n') + 'end_header\n'.length;
@@ -70,7 +54,7 @@ describe('PLY', () => {
   });
 
   test.each(['splat', 'world'] as const)('round trip with %s axes', (axes) => {
-    const gaussians = sample(50);
+    const gaussians = sampleGaussians(50);
     const back = readGaussianPly(writeGaussianPly(gaussians, { axes }), { axes });
     expect(back.positions).toEqual(gaussians.positions);
     expect(back.harmonics).toEqual(gaussians.harmonics);
@@ -83,12 +67,12 @@ describe('PLY', () => {
   });
 
   test('a saturated opacity survives', () => {
-    const gaussians = { ...sample(2), opacities: Float32Array.of(1, 0) };
+    const gaussians = { ...sampleGaussians(2), opacities: Float32Array.of(1, 0) };
     expect([...readGaussianPly(writeGaussianPly(gaussians)).opacities]).toEqual([1, 0]);
   });
 
   test('other order, extra properties and elements are read', () => {
-    const text = new TextDecoder('latin1').decode(writeGaussianPly(sample(1)));
+    const text = new TextDecoder('latin1').decode(writeGaussianPly(sampleGaussians(1)));
     const head = text.slice(0, text.indexOf('end_header'));
     const moved = head
       .replace('property float x\n', '')
@@ -108,7 +92,7 @@ describe('PLY', () => {
   });
 
   test('rejects what it cannot read', () => {
-    const good = writeGaussianPly(sample(2));
+    const good = writeGaussianPly(sampleGaussians(2));
     const edited = (from: string, to: string): Uint8Array => {
       const text = new TextDecoder('latin1').decode(good).replace(from, to);
       return Uint8Array.from(text, (c) => c.charCodeAt(0));

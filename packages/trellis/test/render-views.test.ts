@@ -1,5 +1,4 @@
 import {
-  decodeGaussians,
   decodeRadianceField,
   hammersleyCameras,
   renderViews,
@@ -7,7 +6,7 @@ import {
   type AssetPart,
 } from '@pergola/trellis';
 import { describe, expect, test } from 'vitest';
-import { synthInput } from '../../../testdata/synthetic.ts';
+import { sampleGaussians } from './gaussian-sample.ts';
 
 const coords = Int32Array.of(31, 31, 31, 32, 32, 32, 31, 32, 33);
 const voxels = { kind: 'voxels', coords, resolution: 64 } as const;
@@ -17,14 +16,7 @@ const features = Float32Array.from({ length: 3 * 448 }, (_, i) => (i % 448 < 400
 const parts: [string, AssetPart][] = [
   ['voxels', block],
   ['mesh', voxelMesh(block)],
-  [
-    'gaussians',
-    decodeGaussians(
-      coords,
-      synthInput('views.gaussians', [3, 14 * 8]).map((v) => 3 * v),
-      8,
-    ),
-  ],
+  ['gaussians', sampleGaussians(64, 0.05)],
   ['radianceField', decodeRadianceField(coords, features)],
 ];
 

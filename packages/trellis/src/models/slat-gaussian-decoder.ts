@@ -5,13 +5,13 @@
  */
 import type { Device } from '@pergola/core';
 import type { SparseTensor } from '@pergola/sparse';
-import { decodeGaussians, type GaussianDecoding, type Gaussians } from '../assets/gaussians.ts';
+import { decodeGaussians, type GaussianDecoding } from '../assets/gaussian-activation.ts';
+import type { Gaussians } from '../assets/gaussians.ts';
 import { radicalInverse } from '../assets/hammersley.ts';
 import { loadParameters, type LoadOptions } from '../checkpoints/load-parameters.ts';
 import type { WeightStore } from '../checkpoints/weight-store.ts';
 import { linearParameters, type ParameterSpec } from '../nn/parameters.ts';
 import type { SLatGaussianDecoderConfig } from './config.ts';
-import { readElements } from './decoded-rows.ts';
 import { SLatTorso, torsoParameters } from './slat-torso.ts';
 
 // Centre 3, colour 3, scale 3, rotation 4, opacity 1.
@@ -58,16 +58,14 @@ export class SLatGaussianDecoder extends SLatTorso<SLatGaussianDecoderConfig> {
     return x.withFeats(this.normalisedOutput(await this.torso(x)));
   }
 
-  /** How `decodeGaussians` shall read the output. Waits for the device. */
-  async decoding(): Promise<GaussianDecoding> {
+  /** How `decodeGaussians` shall read the output; the perturbation stays the network's. */
+  get decoding(): GaussianDecoding {
     const { resolution, representation_config: config } = this.config;
     const { lr } = config;
     return {
       resolution,
       voxelSize: config.voxel_size,
-      perturbation: config.perturb_offset
-        ? await this.weights.get('offset_perturbation').floats()
-        : null,
+      perturbation: config.perturb_offset ? this.weights.get('offset_perturbation') : null,
       rates: {
         positions: lr._xyz,
         harmonics: lr._features_dc,
@@ -85,10 +83,10 @@ export class SLatGaussianDecoder extends SLatTorso<SLatGaussianDecoderConfig> {
   /** Decodes a batch: one set of Gaussians per element. @throws ShapeError, InputError. */
   async decode(x: SparseTensor): Promise<Gaussians[]> {
     using out = await this.forward(x);
-    const decoding = await this.decoding();
-    const perVoxel = this.config.representation_config.num_gaussians;
-    return (await readElements(out)).map(({ coords, features }) =>
-      decodeGaussians(coords, features, perVoxel, decoding),
+    return await decodeGaussians(
+      out,
+      this.config.representation_config.num_gaussians,
+      this.decoding,
     );
   }
 }
