@@ -63,6 +63,7 @@ const CASES: Record<string, Case> = {
   sigmoid: unary(core.sigmoid),
   silu: unary(core.silu),
   erf: unary(core.erf),
+  softplus: unary(core.softplus),
   gelu: unary((x) => core.gelu(x)),
   'gelu, tanh': unary((x) => core.gelu(x, { approximate: 'tanh' })),
   'gelu, quick': unary((x) => core.gelu(x, { approximate: 'quick' })),
@@ -261,6 +262,7 @@ test('the functions hold their accuracy over their whole range', async () => {
     [core.exp, Math.exp],
     [core.sigmoid, (v) => 1 / (1 + Math.exp(-v))],
     [core.tanh, Math.tanh],
+    [core.softplus, (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))],
   ];
   for (const [op, exact] of bounds) {
     const actual = await op(tensor).floats();

@@ -1,6 +1,6 @@
 // Elementwise arithmetic and functions in f32, and conversions between dtypes.
 import { address, float, word } from './lib/job';
-import { erf4, exp4, gelu4, geluTanh4, relu4, sigmoid4, silu4, tanh4 } from './lib/math';
+import { erf4, exp4, gelu4, geluTanh4, relu4, sigmoid4, silu4, softplus4, tanh4 } from './lib/math';
 import { place, place0, place1, place2 } from './lib/walk';
 
 // The numbers of the operations; src/cpu/kernels/elementwise.ts holds the same list.
@@ -99,6 +99,7 @@ const GELU: i32 = 15;
 const GELU_TANH: i32 = 16;
 const GELU_QUICK: i32 = 17;
 const CLAMP: i32 = 18;
+const SOFTPLUS: i32 = 19;
 
 // @ts-ignore: decorator
 @inline
@@ -140,6 +141,8 @@ function map4(operation: i32, x: v128, low: v128, high: v128): v128 {
       return geluTanh4(x);
     case GELU_QUICK:
       return silu4(x, 1.702);
+    case SOFTPLUS:
+      return softplus4(x);
     default:
       return f32x4.min(high, f32x4.max(low, x));
   }
@@ -198,6 +201,8 @@ function chooseMap(operation: i32, x: usize, out: usize, count: i32, low: v128, 
       return mapChunk(GELU_TANH, x, out, count, low, high);
     case GELU_QUICK:
       return mapChunk(GELU_QUICK, x, out, count, low, high);
+    case SOFTPLUS:
+      return mapChunk(SOFTPLUS, x, out, count, low, high);
     default:
       return mapChunk(CLAMP, x, out, count, low, high);
   }

@@ -12,7 +12,7 @@ import { wasm } from '../wasm/elementwise.generated.ts';
 const BINARY = { add: 0, sub: 1, mul: 2, div: 3, minimum: 4, maximum: 5 } as const;
 const UNARY = {
   ...{ neg: 0, abs: 1, square: 2, sqrt: 3, rsqrt: 4, reciprocal: 5, floor: 6, ceil: 7, round: 8 },
-  ...{ relu: 9, exp: 10, tanh: 11, sigmoid: 12, silu: 13, erf: 14 },
+  ...{ relu: 9, exp: 10, tanh: 11, sigmoid: 12, silu: 13, erf: 14, softplus: 19 },
 } as const;
 const GELU = { none: 15, tanh: 16, quick: 17 } as const;
 const CLAMP = 18;
