@@ -1,4 +1,7 @@
-/** `npm run bench`: times kernels on the CPU backend against their plain references and against ONNX Runtime. */
+/**
+ * `npm run bench`: times kernels on the CPU backend against their plain references and against ONNX Runtime, and mesh
+ * extraction.
+ */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { dirname } from 'node:path';
@@ -8,6 +11,7 @@ import { formatTimings } from './report.ts';
 import { RUNNER_DEFAULTS, runWorkload, type Timing, type Workload } from './runner.ts';
 import { attentionWorkload } from './suites/attention.ts';
 import { conv3dWorkload } from './suites/conv3d.ts';
+import { meshExtractionWorkload } from './suites/mesh-extraction.ts';
 import { matmulWorkload } from './suites/matmul.ts';
 import { submanifoldConvWorkload } from './suites/submanifold-conv.ts';
 
@@ -30,6 +34,7 @@ const workloads: Workload[] = [
   attentionWorkload(4, 1024, 64, devices),
   conv3dWorkload(32, 32, devices),
   submanifoldConvWorkload(128, 128, devices),
+  meshExtractionWorkload(devices),
 ];
 
 const timings: Timing[] = [];
@@ -41,6 +46,7 @@ for (const workload of workloads) {
   });
   timings.push(...results);
   console.log(`\n${workload.name}\n${formatTimings(results)}`);
+  if (workload.note !== undefined) console.log(workload.note());
 }
 
 if (values.json !== undefined) {

@@ -12,8 +12,8 @@ export function formatTimings(timings: readonly Timing[]): string {
     timing.contender,
     seconds(timing.minSeconds),
     seconds(timing.medianSeconds),
-    timing.peakGflops.toFixed(1),
-    timing.medianGflops.toFixed(1),
+    timing.peakGflops?.toFixed(1) ?? '-',
+    timing.medianGflops?.toFixed(1) ?? '-',
     `${(slowest / timing.medianSeconds).toFixed(1)}x`,
     String(timing.samples),
   ]);

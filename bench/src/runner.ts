@@ -10,11 +10,14 @@ export interface Contender {
   dispose?(): void | Promise<void>;
 }
 
-/** A piece of work with a known amount of arithmetic. */
+/** A piece of work. */
 export interface Workload {
   readonly name: string;
-  readonly flops: number;
+  /** Amount of arithmetic, where it is known and says something. */
+  readonly flops?: number;
   contenders(): Promise<Contender[]>;
+  /** What else is to be said once it has run. */
+  note?(): string;
 }
 
 /** Timing of one contender. */
@@ -24,10 +27,10 @@ export interface Timing {
   readonly samples: number;
   readonly minSeconds: number;
   readonly medianSeconds: number;
-  /** At the fastest sample. */
-  readonly peakGflops: number;
+  /** At the fastest sample; undefined like that of the workload. */
+  readonly peakGflops: number | undefined;
   /** At the median sample. */
-  readonly medianGflops: number;
+  readonly medianGflops: number | undefined;
 }
 
 /** How long one contender is sampled. */
@@ -67,6 +70,10 @@ function sample(contender: Contender, options: RunnerOptions): Promise<number[]>
   });
 }
 
+function gflops({ flops }: Workload, seconds: number): number | undefined {
+  return flops === undefined ? undefined : flops / seconds / 1e9;
+}
+
 /** Warms up and times every contender of a workload, one after another. */
 export async function runWorkload(
   workload: Workload,
@@ -85,8 +92,8 @@ export async function runWorkload(
         samples: samples.length,
         minSeconds,
         medianSeconds,
-        peakGflops: workload.flops / minSeconds / 1e9,
-        medianGflops: workload.flops / medianSeconds / 1e9,
+        peakGflops: gflops(workload, minSeconds),
+        medianGflops: gflops(workload, medianSeconds),
       });
     } finally {
       await contender.dispose?.();

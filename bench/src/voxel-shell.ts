@@ -47,28 +47,54 @@ function surface(body: Ellipsoid): number[] {
   return out;
 }
 
+interface Shell {
+  readonly bodies: readonly Ellipsoid[];
+  /** Flat grid indices, ascending. */
+  readonly voxels: readonly number[];
+}
+
+function makeShell(seed: number): Shell {
+  const random = sequence(seed);
+  const bodies: Ellipsoid[] = [{ center: [31.5, 31.5, 31.5], radii: [29, 24, 20] }];
+  const voxels = new Set(surface(bodies[0]!));
+  while (voxels.size < MIN_VOXELS) {
+    const radius = 5 + 8 * random();
+    const place = (): number => radius + random() * (RESOLUTION - 1 - 2 * radius);
+    const body: Ellipsoid = {
+      center: [place(), place(), place()],
+      radii: [radius, radius, radius],
+    };
+    const added = surface(body).filter((index) => !voxels.has(index));
+    if (voxels.size + added.length > MAX_VOXELS) continue;
+    for (const index of added) voxels.add(index);
+    bodies.push(body);
+  }
+  return { bodies, voxels: [...voxels].sort((a, b) => a - b) };
+}
+
 /**
  * Coordinates `[N, 4]` (batch 0, x, y, z), ascending, with 20,000 to 22,000 voxels; the same for the same seed.
  */
 export function voxelShell(seed = 1): Int32Array {
-  const random = sequence(seed);
-  const voxels = new Set(surface({ center: [31.5, 31.5, 31.5], radii: [29, 24, 20] }));
-  while (voxels.size < MIN_VOXELS) {
-    const radius = 5 + 8 * random();
-    const place = (): number => radius + random() * (RESOLUTION - 1 - 2 * radius);
-    const added = surface({
-      center: [place(), place(), place()],
-      radii: [radius, radius, radius],
-    }).filter((index) => !voxels.has(index));
-    if (voxels.size + added.length > MAX_VOXELS) continue;
-    for (const index of added) voxels.add(index);
-  }
-  const flat = [...voxels].sort((a, b) => a - b);
-  const coords = new Int32Array(flat.length * 4);
-  flat.forEach((index, row) => {
+  const { voxels } = makeShell(seed);
+  const coords = new Int32Array(voxels.length * 4);
+  voxels.forEach((index, row) => {
     coords[row * 4 + 1] = Math.floor(index / (RESOLUTION * RESOLUTION));
     coords[row * 4 + 2] = Math.floor(index / RESOLUTION) % RESOLUTION;
     coords[row * 4 + 3] = index % RESOLUTION;
   });
   return coords;
+}
+
+/**
+ * Signed distance, in voxels, to the union of the bodies whose surfaces make up `voxelShell(seed)`; negative inside.
+ * Voxel `(x, y, z)` of the shell has its centre at that point.
+ */
+export function shellDistance(seed = 1): (x: number, y: number, z: number) => number {
+  const { bodies } = makeShell(seed);
+  return (x, y, z) => {
+    let least = Infinity;
+    for (const body of bodies) least = Math.min(least, distance(body, x, y, z));
+    return least;
+  };
 }

@@ -5,32 +5,25 @@
  *
  * @see Shen et al., FlexiCubes, arXiv 2308.05371; Xiang et al., TRELLIS, arXiv 2412.01506
  */
-import { InputError, ShapeError } from '@pergola/core';
-import { checkCoords } from './coordinates.ts';
-import { findSurfaceCells, placeDualVertices } from './flexicubes-cells.ts';
+import { ShapeError } from '@pergola/core';
 import {
+  ATTRIBUTE_CHANNEL,
+  CELL_WEIGHTS,
   CHANNELS_COLORED,
   CHANNELS_PLAIN,
-  gatherDistances,
-  gatherPoints,
-} from './flexicubes-grid.ts';
-import { connectQuads } from './flexicubes-quads.ts';
-import type { Mesh } from './mesh.ts';
-import { MAX_LATTICE_RESOLUTION } from './sparse-lattice.ts';
-
-/** Options of `extractMesh`. */
-export interface MeshExtractionOptions {
-  /** Cells along each axis of the grid, 1 to 1024. Default 256. */
-  readonly resolution: number;
-}
-
-export const MESH_EXTRACTION_DEFAULTS: MeshExtractionOptions = { resolution: 256 };
-
-/** A mesh, and whether the predictions contain a surface at all. */
-export interface ExtractedMesh extends Mesh {
-  /** False when no cell is crossed: the mesh is then empty. */
-  readonly success: boolean;
-}
+  DISPLACEMENT_CHANNEL,
+  WEIGHT_CHANNEL,
+} from './cell-record.ts';
+import { ROUND_CORNERS } from './flexicubes-points.ts';
+import {
+  arrangeMeshCells,
+  buildSurfaceMesh,
+  findMeshSurface,
+  type ExtractedMesh,
+  type MeshExtractionOptions,
+  type MeshSurface,
+  type SurfacePredictions,
+} from './mesh-stages.ts';
 
 /**
  * Extracts the zero surface of one asset.
@@ -50,39 +43,19 @@ export function extractMesh(
   features: Float32Array,
   options: Partial<MeshExtractionOptions> = {},
 ): ExtractedMesh {
-  const { resolution } = { ...MESH_EXTRACTION_DEFAULTS, ...options };
-  const { width, channels } = checkCells(coords, features, resolution);
-  const cells = { coords, width, features, channels, resolution };
-
-  const field = gatherDistances(cells);
-  if ('duplicate' in field) {
-    throw new InputError(
-      `extractMesh: coords must name each cell once, got row ${field.duplicate} again.`,
-    );
-  }
-  const surface = findSurfaceCells(field);
-  const points = gatherPoints(cells, field, surface.slots, surface.coords);
-  const dual = placeDualVertices(cells, field, surface, points);
-  const faces = connectQuads(field, surface, dual);
-  return {
-    kind: 'mesh',
-    vertices: dual.positions,
-    faces,
-    ...splitAttributes(dual.attributes, dual.count),
-    success: surface.count > 0,
-  };
+  const { rows, channels } = recordLayout(coords, features);
+  const cells = arrangeMeshCells(coords, rows, options);
+  const surface = findMeshSurface(cells, features, channels);
+  return buildSurfaceMesh(surface, gatherPredictions(surface, features, channels));
 }
 
-function checkCells(
+// Typed, as the innermost loop reads it.
+const CORNERS = Uint8Array.from(ROUND_CORNERS);
+
+function recordLayout(
   coords: Int32Array,
   features: Float32Array,
-  resolution: number,
-): { width: number; channels: number } {
-  if (!Number.isInteger(resolution) || resolution < 1 || resolution > MAX_LATTICE_RESOLUTION) {
-    throw new InputError(
-      `extractMesh: resolution must be an integer from 1 to ${MAX_LATTICE_RESOLUTION}, got ${resolution}.`,
-    );
-  }
+): { rows: number; channels: number } {
   // The two lengths fit one combination at most.
   const layout = [CHANNELS_PLAIN, CHANNELS_COLORED]
     .flatMap((channels) => [3, 4].map((width) => ({ width, channels })))
@@ -92,22 +65,60 @@ function checkCells(
       `extractMesh: coords must be [N, 3] or [N, 4] and features [N, 53] or [N, 101], got ${coords.length} and ${features.length} numbers.`,
     );
   }
-  checkCoords('extractMesh', coords, coords.length / layout.width, resolution);
-  return layout;
+  return { rows: coords.length / layout.width, channels: layout.channels };
 }
 
-function splitAttributes(
-  attributes: Float32Array | null,
-  count: number,
-): Pick<Mesh, 'colors' | 'normals'> {
-  if (attributes === null) return { colors: null, normals: null };
-  const colors = new Float32Array(count * 3);
-  const normals = new Float32Array(count * 3);
-  for (let v = 0; v < count; v++) {
-    for (let c = 0; c < 3; c++) {
-      colors[v * 3 + c] = attributes[v * 6 + c]!;
-      normals[v * 3 + c] = attributes[v * 6 + 3 + c]!;
-    }
+function gatherPredictions(
+  { cellRows, pointRows }: MeshSurface,
+  features: Float32Array,
+  channels: number,
+): SurfacePredictions {
+  const weights = new Float32Array(cellRows.length * CELL_WEIGHTS);
+  for (let s = 0; s < cellRows.length; s++) {
+    if (cellRows[s]! < 0) continue;
+    const from = cellRows[s]! * channels + WEIGHT_CHANNEL;
+    for (let i = 0; i < CELL_WEIGHTS; i++) weights[s * CELL_WEIGHTS + i] = features[from + i]!;
   }
-  return { colors, normals };
+
+  const points = pointRows.length / 8;
+  const displacements = new Float32Array(points * 3);
+  const attributes = channels === CHANNELS_COLORED ? new Float32Array(points * 6) : null;
+  const records = new Int32Array(8);
+  for (let point = 0; point < points; point++) {
+    for (let k = 0; k < 8; k++) records[k] = pointRows[k * points + point]! * channels;
+    sumTriple(features, records, DISPLACEMENT_CHANNEL, 3, displacements, point * 3);
+    if (attributes === null) continue;
+    sumTriple(features, records, ATTRIBUTE_CHANNEL, 6, attributes, point * 6);
+    sumTriple(features, records, ATTRIBUTE_CHANNEL + 3, 6, attributes, point * 6 + 3);
+  }
+  return { weights, displacements, attributes };
+}
+
+/**
+ * Sums three values of a point over the cells round it, in f32.
+ *
+ * @param records `[8]` where the records of those cells begin, negative where there is none.
+ * @param channel of corner 0; corners are `columns` apart.
+ */
+function sumTriple(
+  features: Float32Array,
+  records: Int32Array,
+  channel: number,
+  columns: number,
+  out: Float32Array,
+  at: number,
+): void {
+  let x = 0;
+  let y = 0;
+  let z = 0;
+  for (let k = 0; k < 8; k++) {
+    if (records[k]! < 0) continue;
+    const from = records[k]! + channel + CORNERS[k]! * columns;
+    x = Math.fround(x + features[from]!);
+    y = Math.fround(y + features[from + 1]!);
+    z = Math.fround(z + features[from + 2]!);
+  }
+  out[at] = x;
+  out[at + 1] = y;
+  out[at + 2] = z;
 }

@@ -5,7 +5,8 @@
  */
 import type { Device, Tensor } from '@pergola/core';
 import { SparseTensor, type SparseStructure } from '@pergola/sparse';
-import { extractMesh, type ExtractedMesh } from '../assets/mesh-extraction.ts';
+import { CHANNELS_COLORED, CHANNELS_PLAIN } from '../assets/cell-record.ts';
+import type { ExtractedMesh } from '../assets/mesh-stages.ts';
 import {
   loadParameters,
   type LoadedParameters,
@@ -21,13 +22,8 @@ import {
   type PointwiseReading,
 } from '../nn/subdivide-block.ts';
 import type { SLatMeshDecoderConfig } from './config.ts';
-import { readElements } from './decoded-rows.ts';
+import { readMeshes } from './decoded-meshes.ts';
 import { SLatTorso, torsoParameters } from './slat-torso.ts';
-
-// Per corner a distance and a displacement, per cell 12 edge, 8 corner and 1 diagonal weights.
-const PLAIN_CHANNELS = 8 + 8 * 3 + 21;
-// Per corner a colour and a normal.
-const COLOR_CHANNELS = 8 * 6;
 
 /** Options of loading a mesh decoder. */
 export interface MeshDecoderOptions extends LoadOptions {
@@ -53,7 +49,8 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
   /** All parameters, in the order of the published code. */
   static expectedParameters(config: SLatMeshDecoderConfig): ParameterSpec[] {
     const widths = subdivisionWidths(config);
-    const outputs = PLAIN_CHANNELS + (config.representation_config.use_color ? COLOR_CHANNELS : 0);
+    const { use_color: colored } = config.representation_config;
+    const outputs = colored ? CHANNELS_COLORED : CHANNELS_PLAIN;
     return [
       ...torsoParameters(config, config.latent_channels),
       ...[0, 1].flatMap((i) =>
@@ -113,10 +110,12 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
 
   /** Decodes a batch: one mesh per element. @throws ShapeError, InputError. */
   async decode(x: SparseTensor): Promise<ExtractedMesh[]> {
-    using out = await this.forward(x);
-    return (await readElements(out)).map(({ coords, features }) =>
-      extractMesh(coords, features, { resolution: this.cellResolution }),
-    );
+    // Read ahead of the network, so that the host need not wait for it.
+    const middle = await x.structure.subdivide();
+    const fine = await middle.subdivide();
+    const coords = (await fine.coords.values()) as Int32Array;
+    using cells = await this.forward(x);
+    return await readMeshes(cells, coords, this.cellResolution);
   }
 }
 

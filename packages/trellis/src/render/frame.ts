@@ -63,11 +63,14 @@ export function downsampleImage(
   for (let i = 0; i < target; i++) {
     const { first, weights } = triangleTaps(i, factor, size);
     // Rows first: whole lines are weighted and added.
-    const line = rows.subarray(i * size * channels, (i + 1) * size * channels);
-    weights.forEach((weight, tap) => {
+    const line = i * size * channels;
+    for (let tap = 0; tap < weights.length; tap++) {
+      const weight = weights[tap]!;
       const from = (first + tap) * size * channels;
-      for (let k = 0; k < line.length; k++) line[k] = line[k]! + weight * data[from + k]!;
-    });
+      for (let k = 0; k < size * channels; k++) {
+        rows[line + k] = rows[line + k]! + weight * data[from + k]!;
+      }
+    }
   }
   for (let column = 0; column < target; column++) {
     const { first, weights } = triangleTaps(column, factor, size);

@@ -38,22 +38,69 @@ export function rasterize(
     weights: new Float32Array(side * side * 2),
     depth: new Float32Array(side * side).fill(1),
   };
+  const screen = projectVertices(clip, side);
   const polygon = new Float64Array(8);
   const triangle = new Float64Array(12);
   for (let f = 0; f < faces.length; f += 3) {
-    let behind = 0;
-    for (let i = 0; i < 3; i++) {
-      const from = faces[f + i]! * 4;
-      for (let k = 0; k < 4; k++) triangle[i * 4 + k] = clip[from + k]!;
-      if (triangle[i * 4 + 2]! < -triangle[i * 4 + 3]!) behind++;
-    }
+    const a = faces[f]!;
+    const b = faces[f + 1]!;
+    const c = faces[f + 2]!;
+    const behind =
+      Number(isBehind(clip, a)) + Number(isBehind(clip, b)) + Number(isBehind(clip, c));
     if (behind === 3) continue;
-    const corners =
-      behind === 0 ? projectCorners(triangle, side, polygon) : clipCorners(triangle, side, polygon);
+    // Most faces of a fine mesh lie between the centres of the pixels.
+    if (behind === 0 && !meetsPixel(screen, a, b, c, side)) continue;
+    loadCorner(clip, a, triangle, 0);
+    loadCorner(clip, b, triangle, 4);
+    loadCorner(clip, c, triangle, 8);
+    let corners = 3;
+    if (behind === 0) {
+      loadPosition(screen, a, polygon, 0);
+      loadPosition(screen, b, polygon, 2);
+      loadPosition(screen, c, polygon, 4);
+    } else {
+      corners = clipCorners(triangle, side, polygon);
+    }
     // A clipped triangle has up to four corners: a fan of one or two triangles.
     for (let i = 2; i < corners; i++) fill(raster, polygon, i, triangle, f / 3);
   }
   return raster;
+}
+
+/** True for a vertex before the near plane `z = -w`. */
+function isBehind(clip: Float64Array, vertex: number): boolean {
+  return clip[vertex * 4 + 2]! < -clip[vertex * 4 + 3]!;
+}
+
+function loadCorner(clip: Float64Array, vertex: number, triangle: Float64Array, at: number): void {
+  const from = vertex * 4;
+  triangle[at] = clip[from]!;
+  triangle[at + 1] = clip[from + 1]!;
+  triangle[at + 2] = clip[from + 2]!;
+  triangle[at + 3] = clip[from + 3]!;
+}
+
+function loadPosition(screen: Int32Array, vertex: number, polygon: Float64Array, at: number): void {
+  polygon[at] = screen[vertex * 2]!;
+  polygon[at + 1] = screen[vertex * 2 + 1]!;
+}
+
+/** False when the box round a triangle holds no pixel's centre. */
+function meetsPixel(screen: Int32Array, a: number, b: number, c: number, side: number): boolean {
+  for (let axis = 0; axis < 2; axis++) {
+    const [pa, pb, pc] = [screen[a * 2 + axis]!, screen[b * 2 + axis]!, screen[c * 2 + axis]!];
+    if (firstPixel(Math.min(pa, pb, pc)) > lastPixel(Math.max(pa, pb, pc), side)) return false;
+  }
+  return true;
+}
+
+/** First and last pixel of the picture whose centre, at an odd multiple of half a pixel, lies within snapped bounds. */
+function firstPixel(least: number): number {
+  return Math.max(0, Math.ceil((least - SUBPIXEL / 2) / SUBPIXEL));
+}
+
+function lastPixel(greatest: number, side: number): number {
+  return Math.min(side - 1, Math.floor((greatest - SUBPIXEL / 2) / SUBPIXEL));
 }
 
 /** `[V, 4]` clip coordinates (x right, y down). */
@@ -85,12 +132,14 @@ function snap(x: number, w: number, side: number): number {
   return Math.min(Math.max(position, -MAX_SNAPPED), MAX_SNAPPED);
 }
 
-function projectCorners(triangle: Float64Array, side: number, out: Float64Array): number {
-  for (let i = 0; i < 3; i++) {
-    out[i * 2] = snap(triangle[i * 4]!, triangle[i * 4 + 3]!, side);
-    out[i * 2 + 1] = snap(triangle[i * 4 + 1]!, triangle[i * 4 + 3]!, side);
+/** `[V, 2]` snapped pixel positions; they mean nothing for vertices before the near plane. */
+function projectVertices(clip: Float64Array, side: number): Int32Array {
+  const out = new Int32Array(clip.length / 2);
+  for (let v = 0; v < clip.length / 4; v++) {
+    out[v * 2] = snap(clip[v * 4]!, clip[v * 4 + 3]!, side);
+    out[v * 2 + 1] = snap(clip[v * 4 + 1]!, clip[v * 4 + 3]!, side);
   }
-  return 3;
+  return out;
 }
 
 /** Cuts off what lies before the near plane `z = -w`; returns the number of corners that remain. */
@@ -136,14 +185,13 @@ function fill(
     [x1, x2] = [x2, x1];
     [y1, y2] = [y2, y1];
   }
-  // Pixel centres sit at odd multiples of half a pixel.
-  const half = SUBPIXEL / 2;
-  const left = Math.max(0, Math.ceil((Math.min(x0, x1, x2) - half) / SUBPIXEL));
-  const right = Math.min(side - 1, Math.floor((Math.max(x0, x1, x2) - half) / SUBPIXEL));
-  const top = Math.max(0, Math.ceil((Math.min(y0, y1, y2) - half) / SUBPIXEL));
-  const bottom = Math.min(side - 1, Math.floor((Math.max(y0, y1, y2) - half) / SUBPIXEL));
+  const left = firstPixel(Math.min(x0, x1, x2));
+  const right = lastPixel(Math.max(x0, x1, x2), side);
+  const top = firstPixel(Math.min(y0, y1, y2));
+  const bottom = lastPixel(Math.max(y0, y1, y2), side);
   if (left > right || top > bottom) return;
 
+  const half = SUBPIXEL / 2;
   // Edge functions are integers: 0 counts as inside on left and top edges only.
   const bias01 = topLeft(x1 - x0, y1 - y0);
   const bias12 = topLeft(x2 - x1, y2 - y1);
