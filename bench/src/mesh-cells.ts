@@ -7,6 +7,9 @@ export const CELL_RESOLUTION = 256;
 /** Values of a cell: 8 distances, 8 x 3 displacements, 21 weights, 8 x 6 colours and normals. */
 export const CELL_CHANNELS = 101;
 
+/** Distances among them, which come first. */
+export const CELL_DISTANCES = 8;
+
 const CELLS_PER_VOXEL = 64;
 const POINTS = CELL_RESOLUTION + 1;
 
@@ -24,8 +27,11 @@ function cellOfVoxel(voxel: number, child: number, axis: number): number {
   return 4 * voxel + 2 * coarse + fine;
 }
 
-/** Coordinates of the cells, and the distance of every corner to the surface in units of the grid's edge. */
-function makeDistances(): { coords: Int32Array; distances: Float32Array } {
+/**
+ * Coordinates `[N, 4]` of the cells, and what the decoder would predict as distances `[N, 8]`: those of the corners to
+ * the surface in units of the grid's edge, and one cell edge more, which extraction takes off.
+ */
+export function cellDistances(): { coords: Int32Array; distances: Float32Array } {
   const voxels = voxelShell();
   const count = (voxels.length / 4) * CELLS_PER_VOXEL;
   const coords = new Int32Array(count * 4);
@@ -45,7 +51,7 @@ function makeDistances(): { coords: Int32Array; distances: Float32Array } {
       const point = (x * POINTS + y) * POINTS + z;
       // Grid point g lies at g / 4 - 1/2 in the voxel grid, whose centres are whole numbers.
       if (Number.isNaN(known[point])) {
-        known[point] = distance(x / 4 - 0.5, y / 4 - 0.5, z / 4 - 0.5) / 64;
+        known[point] = distance(x / 4 - 0.5, y / 4 - 0.5, z / 4 - 0.5) / 64 + 1 / CELL_RESOLUTION;
       }
       distances[cell * 8 + corner] = known[point]!;
     }
@@ -55,16 +61,16 @@ function makeDistances(): { coords: Int32Array; distances: Float32Array } {
 
 /** The input of the benchmark: cells of the shell, smooth distances, and small noise in the other channels. */
 export function meshCells(): MeshCells {
-  const { coords, distances } = makeDistances();
+  const { coords, distances } = cellDistances();
   const count = coords.length / 4;
   const features = fillUniform(count * CELL_CHANNELS);
   for (let cell = 0; cell < count; cell++) {
     for (let channel = 0; channel < CELL_CHANNELS; channel++) {
       const at = cell * CELL_CHANNELS + channel;
-      // Extraction takes one cell edge off the distances; noise of a hundredth of an edge is left on them.
+      // Noise of a hundredth of an edge is left on the distances.
       features[at] =
-        channel < 8
-          ? distances[cell * 8 + channel]! + (1 + 0.01 * features[at]!) / CELL_RESOLUTION
+        channel < CELL_DISTANCES
+          ? distances[cell * CELL_DISTANCES + channel]! + (0.01 * features[at]!) / CELL_RESOLUTION
           : 0.5 * features[at]!;
     }
   }

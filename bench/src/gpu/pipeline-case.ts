@@ -2,14 +2,15 @@
  * A picture to all outputs with networks of published size and synthetic weights.
  *
  * What such weights sample is noise, so the second stage and the decoders run on the benchmark shell instead of the
- * structure that the first stage found, and no surface is extracted from the mesh decoder's cells.
+ * structure that the first stage found, and the mesh decoder's distances are replaced by those to the shell's surface.
  */
-import { TorchGenerator, type Device, type Tensor } from '@pergola/core';
-import type { SparseTensor } from '@pergola/sparse';
+import { concat, TorchGenerator, type Device, type Tensor } from '@pergola/core';
+import { SparseTensor } from '@pergola/sparse';
 import {
   decodeOccupancy,
   EmptyStructureError,
   NetworkSet,
+  readMeshes,
   sampleLatent,
   sampleStructure,
   structureNoise,
@@ -17,6 +18,7 @@ import {
   type NetworksByName,
   type NetworkSources,
 } from '@pergola/trellis';
+import { CELL_DISTANCES as DISTANCES, CELL_RESOLUTION, cellDistances } from '../mesh-cells.ts';
 import type { GpuCase } from './case.ts';
 import type { FigureName } from './figures.ts';
 import { publishedNetwork, randomTensor, shellLatents } from './network-cases.ts';
@@ -46,12 +48,26 @@ function sources(device: Device): NetworkSources<Networks> {
   };
 }
 
+/** As the decoder's own `decode`, with other distances. */
+async function extractSurface(
+  decoder: NetworksByName['SLatMeshDecoder'],
+  x: SparseTensor,
+  distances: Tensor,
+): Promise<void> {
+  const fine = await (await x.structure.subdivide()).subdivide();
+  const coords = (await fine.coords.values()) as Int32Array;
+  const cells = await decoder.forward(x);
+  const feats = concat([distances, cells.feats.slice(1, DISTANCES)], { axis: 1 });
+  await readMeshes(new SparseTensor(cells.structure, feats), coords, CELL_RESOLUTION);
+}
+
 /** One run from a prepared picture to the outputs of every decoder. */
 async function generate(
   device: Device,
   networks: NetworkAccess<Networks>,
   image: Tensor,
   shell: SparseTensor,
+  distances: Tensor,
 ): Promise<void> {
   const options = { sampler: PUBLISHED_SAMPLER };
   const condition = await networks.use(
@@ -76,26 +92,22 @@ async function generate(
   );
   await networks.use('gaussians', (decoder) => decoder.decode(sampled));
   await networks.use('field', (decoder) => decoder.decode(sampled));
-  await networks.use('mesh', async (decoder) => {
-    const cells = await decoder.forward(sampled);
-    await cells.feats.data();
-  });
+  await networks.use('mesh', (decoder) => extractSurface(decoder, sampled, distances));
 }
 
 function pipelineCase(figure: FigureName, weights: string, memoryBudget: number): GpuCase {
   return {
     figure,
-    detail: `25 + 25 steps, decoders on the shell, without surface extraction, ${weights}`,
+    detail: `25 + 25 steps, decoders and surface of the shell, ${weights}`,
     async prepare(device) {
       const networks = await NetworkSet.open<Networks>(sources(device), { memoryBudget });
       const image = randomTensor(device, [1, 3, 518, 518]);
       const shell = await shellLatents(device);
+      const distances = device.tensor(cellDistances().distances, [64 * shell.structure.count, 8]);
+      const owned = [networks, image, shell.feats, shell.structure, distances];
       return {
-        run: () => generate(device, networks, image, shell),
-        dispose() {
-          for (const resource of [networks, image, shell.feats, shell.structure])
-            resource.dispose();
-        },
+        run: () => generate(device, networks, image, shell, distances),
+        dispose: () => owned.forEach((resource) => resource.dispose()),
       };
     },
   };

@@ -12,10 +12,13 @@ import {
   writeGlb,
   type ExtractedMesh,
 } from '@pergola/trellis';
-import { CELL_CHANNELS, CELL_RESOLUTION, meshCells } from '../mesh-cells.ts';
+import {
+  CELL_CHANNELS,
+  CELL_DISTANCES as DISTANCES,
+  CELL_RESOLUTION,
+  meshCells,
+} from '../mesh-cells.ts';
 import type { Contender, Workload } from '../runner.ts';
-
-const DISTANCES = 8;
 
 /** Something that runs on the host and is done when it returns. */
 function hostContender(name: string, body: () => unknown): Contender {
