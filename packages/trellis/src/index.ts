@@ -8,7 +8,6 @@ export * from './assets/flexicubes-tables.ts';
 export * from './assets/mesh.ts';
 export * from './assets/mesh-extraction.ts';
 export * from './assets/mesh-stages.ts';
-export { ROUND_CORNERS } from './assets/flexicubes-points.ts';
 export * from './assets/quaternion.ts';
 export * from './assets/gaussians.ts';
 export * from './assets/gaussian-activation.ts';

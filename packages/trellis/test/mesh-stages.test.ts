@@ -121,9 +121,9 @@ test('rejects what does not fit', () => {
   );
   const surface = findMeshSurface(cells, new Float32Array(8).fill(-1));
   expect(surface.cellRows).toHaveLength(27 - 1);
-  expect(surface.pointRows.length % 8).toBe(0);
+  expect(surface.pointCorners.length % 8).toBe(0);
   const weights = new Float32Array(26 * 21);
-  const displacements = new Float32Array((surface.pointRows.length / 8) * 3);
+  const displacements = new Float32Array((surface.pointCorners.length / 8) * 3);
   const build = (parts: object) => (): unknown =>
     buildSurfaceMesh(surface, { weights, displacements, attributes: null, ...parts });
   expect(build({})).not.toThrow();

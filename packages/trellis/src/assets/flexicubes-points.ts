@@ -9,26 +9,28 @@ import type { CrossedPoints, SurfaceCells } from './flexicubes-cells.ts';
 import type { CellGrid, DistanceField } from './flexicubes-grid.ts';
 import { BLOCK_BITS, BLOCK_MASK } from './sparse-lattice.ts';
 
-/** Corner under which the cells round a point have it, the cells ascending by x, y, z. */
-export const ROUND_CORNERS: readonly number[] = [7, 3, 5, 1, 6, 2, 4, 0];
+/** Corner as which the cells round a point have it, the cells ascending by x, y, z. */
+const ROUND_CORNERS = Uint8Array.of(7, 3, 5, 1, 6, 2, 4, 0);
 
-/** Rows of the cells round each point: `[8, P]`, -1 where no cell is given; entry k has it as `ROUND_CORNERS[k]`. */
-export function rowsRoundPoints(grid: CellGrid, points: CrossedPoints): Int32Array {
+/** What speaks of each point: `[8, P]` of `8 * row + corner`, the cells round it ascending, -1 where none is given. */
+export function cornersAtPoints(grid: CellGrid, points: CrossedPoints): Int32Array {
   const { cellOf, lattice } = grid;
   const { count, used } = points;
-  const rows = new Int32Array(count * 8);
+  const out = new Int32Array(count * 8);
   const cells = new Int32Array(8);
   let point = 0;
   for (let row = 0; row < used.length; row++) {
     for (let rest = used[row]!; rest !== 0; rest &= rest - 1) {
       lattice.cellSlots(row * 8 + 31 - Math.clz32(rest & -rest), cells);
       for (let k = 0; k < 8; k++) {
-        rows[k * count + point] = cellOf[cells[ROUND_CORNERS[k]!]!]! - 1;
+        const corner = ROUND_CORNERS[k]!;
+        const cell = cellOf[cells[corner]!]! - 1;
+        out[k * count + point] = cell < 0 ? -1 : cell * 8 + corner;
       }
       point++;
     }
   }
-  return rows;
+  return out;
 }
 
 /** Row of each surface cell, -1 for those that were not given. */

@@ -14,7 +14,6 @@ import {
   DISPLACEMENT_CHANNEL,
   WEIGHT_CHANNEL,
 } from './cell-record.ts';
-import { ROUND_CORNERS } from './flexicubes-points.ts';
 import {
   arrangeMeshCells,
   buildSurfaceMesh,
@@ -49,9 +48,6 @@ export function extractMesh(
   return buildSurfaceMesh(surface, gatherPredictions(surface, features, channels));
 }
 
-// Typed, as the innermost loop reads it.
-const CORNERS = Uint8Array.from(ROUND_CORNERS);
-
 function recordLayout(
   coords: Int32Array,
   features: Float32Array,
@@ -69,7 +65,7 @@ function recordLayout(
 }
 
 function gatherPredictions(
-  { cellRows, pointRows }: MeshSurface,
+  { cellRows, pointCorners }: MeshSurface,
   features: Float32Array,
   channels: number,
 ): SurfacePredictions {
@@ -80,16 +76,16 @@ function gatherPredictions(
     for (let i = 0; i < CELL_WEIGHTS; i++) weights[s * CELL_WEIGHTS + i] = features[from + i]!;
   }
 
-  const points = pointRows.length / 8;
+  const points = pointCorners.length / 8;
   const displacements = new Float32Array(points * 3);
   const attributes = channels === CHANNELS_COLORED ? new Float32Array(points * 6) : null;
-  const records = new Int32Array(8);
+  const corners = new Int32Array(8);
   for (let point = 0; point < points; point++) {
-    for (let k = 0; k < 8; k++) records[k] = pointRows[k * points + point]! * channels;
-    sumTriple(features, records, DISPLACEMENT_CHANNEL, 3, displacements, point * 3);
+    for (let k = 0; k < 8; k++) corners[k] = pointCorners[k * points + point]!;
+    sumTriple(features, channels, corners, DISPLACEMENT_CHANNEL, 3, displacements, point * 3);
     if (attributes === null) continue;
-    sumTriple(features, records, ATTRIBUTE_CHANNEL, 6, attributes, point * 6);
-    sumTriple(features, records, ATTRIBUTE_CHANNEL + 3, 6, attributes, point * 6 + 3);
+    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL, 6, attributes, point * 6);
+    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL + 3, 6, attributes, point * 6 + 3);
   }
   return { weights, displacements, attributes };
 }
@@ -97,13 +93,14 @@ function gatherPredictions(
 /**
  * Sums three values of a point over the cells round it, in f32.
  *
- * @param records `[8]` where the records of those cells begin, negative where there is none.
- * @param channel of corner 0; corners are `columns` apart.
+ * @param corners `[8]` see `MeshSurface.pointCorners`.
+ * @param first channel of corner 0; corners are `columns` apart.
  */
 function sumTriple(
   features: Float32Array,
-  records: Int32Array,
-  channel: number,
+  channels: number,
+  corners: Int32Array,
+  first: number,
   columns: number,
   out: Float32Array,
   at: number,
@@ -112,8 +109,9 @@ function sumTriple(
   let y = 0;
   let z = 0;
   for (let k = 0; k < 8; k++) {
-    if (records[k]! < 0) continue;
-    const from = records[k]! + channel + CORNERS[k]! * columns;
+    const corner = corners[k]!;
+    if (corner < 0) continue;
+    const from = (corner >> 3) * channels + first + (corner & 7) * columns;
     x = Math.fround(x + features[from]!);
     y = Math.fround(y + features[from + 1]!);
     z = Math.fround(z + features[from + 2]!);

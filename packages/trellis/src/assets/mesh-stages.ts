@@ -15,7 +15,7 @@ import {
   type CellGrid,
   type DistanceField,
 } from './flexicubes-grid.ts';
-import { evaluatePoints, rowsOfSurface, rowsRoundPoints } from './flexicubes-points.ts';
+import { cornersAtPoints, evaluatePoints, rowsOfSurface } from './flexicubes-points.ts';
 import { connectQuads } from './flexicubes-quads.ts';
 import { placeDualVertices } from './flexicubes-vertices.ts';
 import type { Mesh } from './mesh.ts';
@@ -48,10 +48,10 @@ export interface MeshSurface {
   /** `[S]` row of each surface cell, -1 for those that were not given. Its weights are wanted. */
   readonly cellRows: Int32Array;
   /**
-   * `[8, P]` rows of the cells round each point whose displacement and attributes are wanted, -1 where no cell was
-   * given. A cell of list k has the point as its corner `ROUND_CORNERS[k]`.
+   * `[8, P]` what speaks of each point whose displacement and attributes are wanted: `8 * row + corner`, or -1 where no
+   * cell was given.
    */
-  readonly pointRows: Int32Array;
+  readonly pointCorners: Int32Array;
   /** @internal */
   readonly parts: {
     readonly grid: CellGrid;
@@ -65,7 +65,7 @@ export interface MeshSurface {
 export interface SurfacePredictions {
   /** `[S, 21]` weights of the rows `cellRows`; ignored for -1. */
   readonly weights: Float32Array;
-  /** `[P, 3]` displacements summed over the lists of `pointRows`, from the first list to the last. */
+  /** `[P, 3]` displacements summed over the lists of `pointCorners`, from the first list to the last. */
   readonly displacements: Float32Array;
   /** `[P, 6]` colours and normals summed likewise, or null where the network predicts none. */
   readonly attributes: Float32Array | null;
@@ -115,7 +115,7 @@ export function findMeshSurface(
   const { surface, points } = findSurface(grid, field);
   return {
     cellRows: rowsOfSurface(grid, surface),
-    pointRows: rowsRoundPoints(grid, points),
+    pointCorners: cornersAtPoints(grid, points),
     parts: { grid, field, surface, points },
   };
 }

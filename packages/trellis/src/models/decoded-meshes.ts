@@ -13,7 +13,6 @@ import {
   DISTANCE_CHANNEL,
   WEIGHT_CHANNEL,
 } from '../assets/cell-record.ts';
-import { ROUND_CORNERS } from '../assets/flexicubes-points.ts';
 import {
   arrangeMeshCells,
   buildSurfaceMesh,
@@ -76,17 +75,20 @@ async function arrangeElements(
 /** Downloads what the surface needs. @param records f32 `[N, 53 or 101]`, the cells of one batch element. */
 async function fetchPredictions(
   records: Tensor,
-  { cellRows, pointRows }: MeshSurface,
+  { cellRows, pointCorners }: MeshSurface,
 ): Promise<SurfacePredictions> {
   const { device } = records;
   return device.run(async () => {
     const cells = device.tensor(cellRows, [cellRows.length]);
-    const points = device.tensor(pointRows, [8, pointRows.length / 8]);
+    const points = device.tensor(pointCorners, [8, pointCorners.length / 8]);
     const weights = gather(records.slice(1, WEIGHT_CHANNEL, ATTRIBUTE_CHANNEL), cells);
-    const displacements = sumRoundPoints(records, points, DISPLACEMENT_CHANNEL, 3);
+    const displacements = sumAtPoints(
+      records.slice(1, DISPLACEMENT_CHANNEL, WEIGHT_CHANNEL),
+      points,
+    );
     const attributes =
       records.shape[1] === CHANNELS_COLORED
-        ? sumRoundPoints(records, points, ATTRIBUTE_CHANNEL, 6)
+        ? sumAtPoints(records.slice(1, ATTRIBUTE_CHANNEL), points)
         : null;
     const [first, second, third] = await Promise.all([
       weights.floats(),
@@ -98,18 +100,19 @@ async function fetchPredictions(
 }
 
 /**
- * `[P, columns]` values at points, summed over the cells round them, one list of cells after the other.
+ * Values at points, summed over what speaks of them, one list after the other.
  *
- * @param points i32 `[8, P]`, see `MeshSurface.pointRows`.
- * @param channel of corner 0; corners are `columns` apart.
+ * @param corners f32 `[N, 8 C]`, C values for each corner of the cells.
+ * @param points i32 `[8, P]`, see `MeshSurface.pointCorners`.
+ * @returns f32 `[P, C]`.
  */
-function sumRoundPoints(records: Tensor, points: Tensor, channel: number, columns: number): Tensor {
-  const values = (k: number): Tensor =>
-    records.device.run(() => {
-      const from = channel + ROUND_CORNERS[k]! * columns;
-      return gather(records.slice(1, from, from + columns), points.select(0, k));
-    });
-  let sum = values(0);
-  for (let k = 1; k < 8; k++) sum = consume(sum, (sum) => add(sum, values(k)));
-  return sum;
+function sumAtPoints(corners: Tensor, points: Tensor): Tensor {
+  const [count, columns] = corners.shape as [number, number];
+  return corners.device.run(() => {
+    const rows = corners.reshape(count * 8, columns / 8);
+    const values = (k: number): Tensor => gather(rows, points.select(0, k));
+    let sum = values(0);
+    for (let k = 1; k < 8; k++) sum = consume(sum, (sum) => add(sum, values(k)));
+    return sum;
+  });
 }
