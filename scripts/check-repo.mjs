@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { takesTestDevice } from './golden-tests.mjs';
 import { root } from './process.mjs';
 
 const MAX_LINES = 500;
@@ -38,6 +39,11 @@ export async function checkRepository() {
     const text = await readFile(join(root, path), 'utf8');
     const lines = text.split('\n').length - 1;
     if (lines > MAX_LINES) problems.push(`${path} has ${lines} lines, at most ${MAX_LINES} fit.`);
+    if (takesTestDevice(text) && !path.endsWith('.test.ts')) {
+      problems.push(
+        `${path} must leave testdata/device.ts to test files: the golden run finds them by that import.`,
+      );
+    }
   }
   return problems;
 }

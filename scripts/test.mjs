@@ -1,6 +1,6 @@
 /**
  * `npm test`: sets up what is missing, then every check of the project: lint, format, types, repository rules, the
- * tests against the sources, and the tests against the built packages under a newer Node.js.
+ * tests against the sources, the golden cases on WebGPU, and the tests against the built packages under a newer Node.js.
  *
  * All checks run even when one fails; the last line counts them together with the tests.
  */
@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execPath } from 'node:process';
+import { goldenTests } from './golden-tests.mjs';
 import { installed, run } from './process.mjs';
 import { setup } from './setup.mjs';
 
@@ -31,11 +32,12 @@ async function check(name, path, args) {
   count(1 - failed, failed);
 }
 
-async function test(name, node, env) {
+/** Runs vitest with these arguments: files, all without them, and options. */
+async function test(name, node, env, args = []) {
   title(name);
   const report = join(tmpdir(), `pergola-test-${process.pid}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const code = await run(node, [installed('vitest/vitest.mjs'), 'run', ...reporters], env);
+  const code = await run(node, [installed('vitest/vitest.mjs'), 'run', ...args, ...reporters], env);
   const result = await readFile(report, 'utf8').then(JSON.parse, () => undefined);
   await rm(report, { force: true });
   const passed = result?.numPassedTests ?? 0;
@@ -68,6 +70,14 @@ await check('Types of the tests', 'typescript/bin/tsc', ['-p', 'tsconfig.test.js
 await check('Types of the page', 'typescript/bin/tsc', ['-p', 'examples/browser']);
 await check('Repository rules', '../scripts/check-repo.mjs', []);
 await test('Tests against the sources', execPath, {});
+// Fails where there is no adapter: on a machine without a GPU it is SwiftShader, see vitest.config.ts.
+await test(
+  'Golden cases on WebGPU',
+  execPath,
+  { PERGOLA_TEST_DEVICE: 'webgpu' },
+  // A software adapter takes tens of seconds for some networks, longer where cores are shared.
+  [...(await goldenTests()), '--testTimeout=300000', '--hookTimeout=300000'],
+);
 await test('Tests against the built packages', newerNode(), { PERGOLA_TEST_DIST: '1' });
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

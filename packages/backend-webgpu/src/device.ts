@@ -3,6 +3,7 @@ import { Device, InputError } from '@pergola/core';
 import { WebGpuBackend } from './backend.ts';
 import { readCapabilities, wantedFeatures, wantedLimits } from './capabilities.ts';
 import { openGpu } from './instance.ts';
+import { withRuntimeFolder } from './vulkan.ts';
 
 /** Options of `createWebGpuDevice`. */
 export interface WebGpuDeviceOptions {
@@ -41,7 +42,9 @@ async function findAdapter(options: WebGpuDeviceOptions): Promise<GPUAdapter> {
       development: options.development ?? development,
       extra: options.dawnFlags ?? [],
     }));
-  const adapter = await gpu.requestAdapter({ ...wanted, ...options.adapter });
+  const adapter = await withRuntimeFolder(() =>
+    gpu.requestAdapter({ ...wanted, ...options.adapter }),
+  );
   if (adapter !== null) return adapter;
   throw new InputError(
     'createWebGpuDevice: the system must have a WebGPU adapter, got none; it needs a GPU with a Vulkan, Metal or Direct3D 12 driver (in Node on Linux also the Vulkan loader libvulkan.so.1).',

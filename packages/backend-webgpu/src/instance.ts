@@ -1,5 +1,6 @@
 /** Where WebGPU comes from: the browser's `navigator.gpu`, or Dawn through the npm package `webgpu` in Node. */
 import { InputError } from '@pergola/core';
+import { missingVulkan, vulkanSystem } from './vulkan.ts';
 
 interface DawnModule {
   create(options: string[]): GPU;
@@ -63,9 +64,24 @@ async function loadDawn(): Promise<DawnModule> {
 }
 
 /**
+ * Refuses to load Dawn where it would find nothing to drive, and say so on the console.
+ *
+ * @throws InputError when Linux lacks Vulkan and the caller names no other backend of Dawn.
+ */
+function checkVulkan(flags: readonly string[]): void {
+  if (flags.some((flag) => flag.startsWith('backend='))) return;
+  const system = vulkanSystem();
+  const missing = system === undefined ? undefined : missingVulkan(system);
+  if (missing === undefined) return;
+  throw new InputError(
+    `createWebGpuDevice: the system must have a WebGPU adapter, got none: ${missing}.`,
+  );
+}
+
+/**
  * The platform's WebGPU entry point. In Node one Dawn instance per set of flags lives as long as the process.
  *
- * @throws InputError when neither a browser's WebGPU nor the npm package `webgpu` is there.
+ * @throws InputError when neither a browser's WebGPU nor the npm package `webgpu` is there, or no Vulkan on Linux.
  */
 export async function openGpu(options: DawnFlagOptions): Promise<GPU> {
   const present = browserGpu();
@@ -74,6 +90,7 @@ export async function openGpu(options: DawnFlagOptions): Promise<GPU> {
   const key = flags.join(' ');
   const open = dawnInstances.get(key);
   if (open !== undefined) return open;
+  checkVulkan(flags);
   const dawn = await loadDawn();
   const gpu = dawnInstances.get(key) ?? dawn.create(flags);
   dawnInstances.set(key, gpu);

@@ -22,36 +22,38 @@ fn emulated_zero(place: u32) -> u32 {
   return place;
 }
 fn emulated_halves(place: u32, columns_first: bool, offset: u32, stride: u32) -> u32 {
-  if (!leads) { return place; }
-  for (var i = 0u; i < 256u; i++) {
-    let line = select(i / 16u, i % 16u, columns_first);
-    let step = select(i % 16u, i / 16u, columns_first);
-    matrices[place + i] = emulated_half(offset * 8u + line * stride * 8u + step);
+  if (leads) {
+    for (var i = 0u; i < 256u; i++) {
+      let line = select(i / 16u, i % 16u, columns_first);
+      let step = select(i % 16u, i / 16u, columns_first);
+      matrices[place + i] = emulated_half(offset * 8u + line * stride * 8u + step);
+    }
   }
   return place;
 }
 fn emulated_sums(place: u32, offset: u32, stride: u32) -> u32 {
-  if (!leads) { return place; }
-  for (var i = 0u; i < 256u; i++) {
-    let at = (offset + i / 16u * stride) * 4u + i % 16u;
-    matrices[place + i] = bitcast<f32>(pool[at / 4u][at % 4u]);
+  if (leads) {
+    for (var i = 0u; i < 256u; i++) {
+      let at = (offset + i / 16u * stride) * 4u + i % 16u;
+      matrices[place + i] = bitcast<f32>(pool[at / 4u][at % 4u]);
+    }
   }
   return place;
 }
 fn emulated_store(offset: u32, place: u32, stride: u32) {
-  if (!leads) { return; }
-  for (var i = 0u; i < 256u; i++) {
-    let at = (offset + i / 16u * stride) * 4u + i % 16u;
-    pool[at / 4u][at % 4u] = bitcast<u32>(matrices[place + i]);
+  if (leads) {
+    for (var i = 0u; i < 256u; i++) {
+      let at = (offset + i / 16u * stride) * 4u + i % 16u;
+      pool[at / 4u][at % 4u] = bitcast<u32>(matrices[place + i]);
+    }
   }
 }
 fn emulated_multiply(left: u32, right: u32, sums: u32) -> u32 {
-  if (!leads) { return sums; }
-  for (var i = 0u; i < 16u; i++) {
-    for (var j = 0u; j < 16u; j++) {
-      var sum = matrices[sums + i * 16u + j];
-      for (var k = 0u; k < 16u; k++) { sum += matrices[left + i * 16u + k] * matrices[right + k * 16u + j]; }
-      matrices[sums + i * 16u + j] = sum;
+  if (leads) {
+    for (var at = 0u; at < 256u; at++) {
+      var sum = matrices[sums + at];
+      for (var k = 0u; k < 16u; k++) { sum += matrices[left + at / 16u * 16u + k] * matrices[right + k * 16u + at % 16u]; }
+      matrices[sums + at] = sum;
     }
   }
   return sums;
@@ -59,17 +61,18 @@ fn emulated_multiply(left: u32, right: u32, sums: u32) -> u32 {
 `;
 }
 
-// The built-in conversions need not keep infinities and NaN.
+// The built-in conversions need not keep infinities and NaN. One return each: drivers inline calls, and early returns as
+// loops of their own.
 const HALVES = `
 fn emulated_value(half: u32) -> f32 {
-  if ((half & 0x7c00u) != 0x7c00u) { return unpack2x16float(half).x; }
-  return bitcast<f32>(((half & 0x8000u) << 16u) | 0x7f800000u | ((half & 0x3ffu) << 13u));
+  let special = bitcast<f32>(((half & 0x8000u) << 16u) | 0x7f800000u | ((half & 0x3ffu) << 13u));
+  return select(unpack2x16float(half).x, special, (half & 0x7c00u) == 0x7c00u);
 }
 fn emulated_bits(value: f32) -> u32 {
   let bits = bitcast<u32>(value);
   let magnitude = bits & 0x7fffffffu;
-  if (magnitude < 0x7f800000u) { return pack2x16float(vec2<f32>(value, 0.0)) & 0xffffu; }
-  return ((bits >> 16u) & 0x8000u) | select(0x7c00u, 0x7e00u, magnitude > 0x7f800000u);
+  let special = ((bits >> 16u) & 0x8000u) | select(0x7c00u, 0x7e00u, magnitude > 0x7f800000u);
+  return select(pack2x16float(vec2<f32>(value, 0.0)) & 0xffffu, special, magnitude >= 0x7f800000u);
 }
 fn emulated_pair(pair: vec2<f32>) -> u32 { return emulated_bits(pair.x) | (emulated_bits(pair.y) << 16u); }
 fn halves_of(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
@@ -118,6 +121,7 @@ export function emulateMatrices<P extends string>(spec: ProgramSpec<P>): Program
 export function withMatrixUnits(real: Capabilities): Capabilities {
   return {
     ...real,
+    software: false,
     f16: true,
     subgroupMinSize: 32,
     subgroupMaxSize: 32,

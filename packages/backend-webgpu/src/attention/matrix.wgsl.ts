@@ -302,6 +302,7 @@ export function matrixAttention(problem: Attention, shape: MatrixShape): Attenti
     helpers: [HALVES],
     enables: MATRIX_ENABLES,
     subgroupId: true,
+    ragged: true,
     tiles,
     count: tiles * heads * sequences,
     body: `

@@ -48,6 +48,8 @@ export interface AttentionTemplate extends Pick<
   'each' | 'workgroup' | 'body' | 'enables' | 'subgroupId'
 > {
   readonly helpers: readonly string[];
+  /** Whether reads may start past the depth. */
+  readonly ragged: boolean;
   /** Value of `params.tiles`: pieces of the longest query sequence. */
   readonly tiles: number;
   /** Elements or groups to run over. */

@@ -1,6 +1,6 @@
 /** The packed rows of q, k and v, as WGSL functions that hide where they lie. */
 import type { DType, TensorLayout } from '@pergola/core';
-import { gatherElements, readType, type Width } from '../product/operand.ts';
+import { gatherElements, readType, type OperandShape, type Width } from '../product/operand.ts';
 import type { BindingSpec } from '../wgsl/access.ts';
 import type { ParamType } from '../wgsl/program.ts';
 
@@ -29,17 +29,16 @@ export interface RowsAccess {
   readonly values: Readonly<Record<string, number>>;
   /**
    * WGSL: `fn x_start(row: u32, head: u32) -> u32`, and `fn x_read(start: u32, depth: u32) -> V` with `width`
-   * neighbours along the depth, zero past its end. `V` is `vec4<f32>` for width 4, eight halves in `vec4<u32>` for 8.
+   * neighbours along the depth, zero past its end (unless reads never start there). `V` is `vec4<f32>` for width 4, eight halves in `vec4<u32>` for 8.
    */
   readonly code: string;
 }
 
-/** Access to the rows of one tensor. */
+/** Access to the rows of one tensor; `ragged` where reads may start past the depth. */
 export function rowsAccess(
   name: 'q' | 'k' | 'v',
   rows: PackedRows,
-  width: Width,
-  wide: boolean,
+  { width, wide, ragged }: Pick<OperandShape, 'width' | 'wide' | 'ragged'>,
 ): RowsAccess {
   const { dtype, rowStride, headStride } = rows;
   const unit = wide ? width : 1;
@@ -67,7 +66,7 @@ fn ${name}_element(start: u32, depth: u32) -> f32 {
     code: `
 fn ${name}_start(row: u32, head: u32) -> u32 { return row * params.${name}_row_s + head * params.${name}_head_s; }${element}
 fn ${name}_read(start: u32, depth: u32) -> ${type} {
-  if (depth >= params.depth) { return ${type}(); }
+  ${ragged ? `if (depth >= params.depth) { return ${type}(); }` : ''}
   ${read}
 }`,
   };

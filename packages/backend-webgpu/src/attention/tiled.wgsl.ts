@@ -60,6 +60,7 @@ export function tiledAttention({
     each: 'group',
     workgroup: WORKGROUP,
     helpers: [],
+    ragged: true,
     tiles,
     count: tiles * heads * sequences,
     body: `

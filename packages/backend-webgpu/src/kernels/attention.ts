@@ -25,7 +25,7 @@ import type { Width } from '../product/operand.ts';
 import type { BindingSpec } from '../wgsl/access.ts';
 
 /**
- * - `naive`: one invocation for each query and head, without barriers;
+ * - `naive`: one to four queries per invocation, without barriers;
  * - `tiled`: 64 queries per workgroup, through its memory, in f32;
  * - `subgroup-matrix`: f16 on the matrix units, sums in f32.
  */
@@ -130,7 +130,7 @@ class PlannedAttention {
     this.#context = context;
     this.#problem = problem;
     this.#strategy = strategy;
-    if (strategy === 'naive') this.#template = naiveAttention(problem);
+    if (strategy === 'naive') this.#template = naiveAttention(problem, capabilities);
     else if (strategy === 'tiled') this.#template = tiledAttention(problem);
     else this.#template = matrixAttention(problem, shape!);
     const width = strategy === 'subgroup-matrix' ? 8 : 4;
@@ -166,9 +166,9 @@ class PlannedAttention {
     const width = this.#width;
     const template = this.#template;
     const access = [
-      rowsAccess('q', q, width, wideQ!),
-      rowsAccess('k', k, width, wideK!),
-      rowsAccess('v', v, width, wideV!),
+      rowsAccess('q', q, { width, wide: wideQ!, ragged: template.ragged }),
+      rowsAccess('k', k, { width, wide: wideK!, ragged: template.ragged }),
+      rowsAccess('v', v, { width, wide: wideV!, ragged: template.ragged }),
     ];
     const program = this.#context.program({
       label: `attention.${this.#strategy}.${q.dtype}`,

@@ -167,8 +167,9 @@ function planConv(
   const right = weightSource(dtype, frame, channels, inPlace.weight);
   const strategy = forced ?? chooseProduct({ ...frame, left, right }, context.capabilities);
   const width = strategy === 'subgroup-matrix' ? 8 : 4;
-  // Wide reads pay for a copy, except where nothing is read twice.
-  const packs = channels % width === 0 && (strategy === 'tiled' || strategy === 'subgroup-matrix');
+  // Wide reads pay for a copy, except in the narrow products that GPUs leave to the simple strategies.
+  const narrow = !context.capabilities.software && (strategy === 'naive' || strategy === 'vector');
+  const packs = channels % width === 0 && !narrow;
   const packsX = packs && inPlace.image.strides.at(-1) !== 1;
   const packsWeight = packs && !right.fitsWide(width);
   const imageShape = inPlace.image.shape;

@@ -1,4 +1,4 @@
-/** Normalisations over the last axis, a workgroup per row: `layerNorm`, `rmsNorm`, `qkNorm`, `layerNormModulate`. */
+/** Normalisations over the last axis, a team of invocations per row: `layerNorm`, `rmsNorm`, `qkNorm`, `layerNormModulate`. */
 import { QK_NORM_FLOOR, sizeOf } from '@pergola/core';
 import type {
   KernelCall,
@@ -13,7 +13,7 @@ import type { ParamType } from '../wgsl/program.ts';
 import { groupReduction } from '../wgsl/reduce.ts';
 import { LaneVersions, type Lanes, type Launch } from './launch.ts';
 import { PACKED_ELEMENT } from './packed-rows.ts';
-import { rowWorkgroup } from './row-size.ts';
+import { rowTeam } from './row-size.ts';
 import { mergeAxes, walkCode, walkParams, type Walk } from './walk.ts';
 
 /** What one normalisation does with a row. */
@@ -58,7 +58,7 @@ function rowLaunch(
   const [x, ...others] = call.inputs.filter((input) => input !== undefined);
   const { walk, channels } = rowsOf(x!);
   const width = channels / lanes;
-  const workgroup = rowWorkgroup(width);
+  const team = rowTeam(width, context.capabilities);
   const bindings: BindingSpec[] = [{ name: 'x', dtype: x!.dtype, use: 'read', lanes }];
   others.forEach(({ dtype }, i) => {
     const name = formula.names[i]!;
@@ -80,12 +80,12 @@ function rowLaunch(
     name: 'reduce',
     type: 'f32',
     combine: 'a + b',
-    workgroup,
+    workgroup: team.size,
   });
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const total = lanes === 4 ? 'dot(v, vec4<f32>(1.0))' : 'v';
   const loop = (body: string): string =>
-    `for (var i = lane; i < params.width; i += ${workgroup}u) {\n    ${body}\n  }`;
+    `for (var i = lane; i < params.width; i += ${team.size}u) {\n    ${body}\n  }`;
   const mean = formula.centred
     ? `var sum = 0.0;
   ${loop('sum += total_of(load_x(start + i));')}
@@ -95,15 +95,15 @@ function rowLaunch(
     label: `${formula.label}.${x!.dtype}`,
     bindings,
     params: types,
-    each: 'group',
-    workgroup,
+    each: team.each,
+    workgroup: team.workgroup,
     enables: reduction.enables,
     helpers: formula.helpers ?? [],
     body: `
 alias Value = ${type};
 ${reduction.code}
 fn total_of(v: Value) -> f32 { return ${total}; }
-fn run(row: u32, lane: u32) {
+${team.run}
 ${walkCode(walk.shape.length, ['x'], 'row')}
   let start = x_i;
   ${mean}

@@ -1,54 +1,30 @@
 /**
  * `scatterReduce`, without float atomics so that sums do not depend on timing.
  *
- * `lists` builds, for every target, the list of its source rows in ascending order (count, running sum, fill, rank)
- * and sums along it; `search` lets every target look through all rows, for few targets.
+ * - `search`: every target looks through all rows, of which there are few;
+ * - `lists`: for every target the list of its rows in ascending order (count, running sum, fill, rank), reduced by one
+ *   invocation for each column;
+ * - `sorted`: targets of any size, see scatter-sorted.ts.
  */
 import { sizeOf, type Binding, type DType, type ScatterReduceAttrs } from '@pergola/core';
 import type { GpuBuffer } from '../buffers.ts';
 import type { WebGpuContext, WebGpuKernel } from '../context.ts';
-import { valueType } from '../wgsl/access.ts';
 import { EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
 import { enqueue, type Launch } from './launch.ts';
 import { planScan, type Scan } from './scan.ts';
+import { reductionOf, type Reduction, type Scatter, type ScatterSizes } from './scatter-rules.ts';
+import { planSorted } from './scatter-sorted.ts';
 
-type Strategy = 'lists' | 'search';
-const STRATEGIES: readonly Strategy[] = ['lists', 'search'];
+type Strategy = 'search' | 'lists' | 'sorted';
+const STRATEGIES: readonly Strategy[] = ['search', 'lists', 'sorted'];
 const WORKGROUP = 64;
-
-/** Sizes of a call. */
-interface Sizes {
-  readonly rows: number;
-  readonly size: number;
-  /** Elements of a row. */
-  readonly width: number;
-}
-
-/** WGSL of `fn merge(a, b)` and `fn finish(total, count)`. */
-function reductionCode(reduce: ScatterReduceAttrs['reduce'], dtype: DType): string {
-  const type = valueType(dtype);
-  const merged = {
-    sum: 'a + b',
-    mean: 'a + b',
-    max: type === 'f32' ? 'max_f32(a, b)' : 'max(a, b)',
-    min: type === 'f32' ? 'min_f32(a, b)' : 'min(a, b)',
-  }[reduce];
-  // Integer means truncate when they are stored, as conversions of floats do.
-  const finished =
-    reduce === 'mean' ? `select(total / ${type}(count), total, count == 0u)` : 'total';
-  return `
-fn merge(a: ${type}, b: ${type}) -> ${type} { return ${merged}; }
-fn finish(total: ${type}, count: u32) -> ${type} { return ${finished}; }
-`;
-}
 
 function searchLaunch(
   context: WebGpuContext,
   dtype: DType,
-  { rows, size, width }: Sizes,
-  reduce: ScatterReduceAttrs['reduce'],
+  { rows, size, width }: ScatterSizes,
+  { type, code }: Reduction,
 ): Launch {
-  const type = valueType(dtype);
   const program = context.program({
     label: `scatterReduce.search.${dtype}`,
     bindings: [
@@ -60,7 +36,7 @@ function searchLaunch(
     each: 'element',
     workgroup: WORKGROUP,
     helpers: [NUMBER_CLASSES, EXTREMES],
-    body: `${reductionCode(reduce, dtype)}
+    body: `${code}
 fn run(at: u32) {
   let place = i32(at / params.width);
   let column = at % params.width;
@@ -79,7 +55,7 @@ fn run(at: u32) {
 }
 
 /** Counts the rows of each target. */
-function countLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+function countLaunch(context: WebGpuContext, { rows, size }: ScatterSizes): Launch {
   const program = context.program({
     label: 'scatterReduce.count',
     bindings: [
@@ -99,7 +75,7 @@ fn run(row: u32) {
 }
 
 /** Writes each row into its target's list, in any order; `ends` holds the starts before and the ends after. */
-function fillLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+function fillLaunch(context: WebGpuContext, { rows, size }: ScatterSizes): Launch {
   const program = context.program({
     label: 'scatterReduce.fill',
     bindings: [
@@ -120,7 +96,7 @@ fn run(row: u32) {
 }
 
 /** Puts each list into ascending order: a row's place is the number of smaller rows. */
-function rankLaunch(context: WebGpuContext, { rows, size }: Sizes): Launch {
+function rankLaunch(context: WebGpuContext, { rows, size }: ScatterSizes): Launch {
   const program = context.program({
     label: 'scatterReduce.rank',
     bindings: [
@@ -150,12 +126,11 @@ fn run(row: u32) {
 function sumLaunch(
   context: WebGpuContext,
   dtype: DType,
-  { size, width }: Sizes,
-  reduce: ScatterReduceAttrs['reduce'],
+  { size, width }: ScatterSizes,
+  { name, type, code }: Reduction,
 ): Launch {
-  const type = valueType(dtype);
   const program = context.program({
-    label: `scatterReduce.${reduce}.${dtype}`,
+    label: `scatterReduce.${name}.${dtype}`,
     bindings: [
       { name: 'src', dtype, use: 'read' },
       { name: 'counts', dtype: 'u32', use: 'read' },
@@ -167,7 +142,7 @@ function sumLaunch(
     each: 'element',
     workgroup: WORKGROUP,
     helpers: [NUMBER_CLASSES, EXTREMES],
-    body: `${reductionCode(reduce, dtype)}
+    body: `${code}
 fn run(at: u32) {
   let place = at / params.width;
   let column = at % params.width;
@@ -184,26 +159,18 @@ fn run(at: u32) {
   return { program, params: program.pack({ width }), count: size * width };
 }
 
-/** Enqueues the work of one call. */
-type Scatter = (
-  context: WebGpuContext,
-  src: Binding<GpuBuffer>,
-  index: Binding<GpuBuffer>,
-  out: Binding<GpuBuffer>,
-) => void;
-
 function planLists(
   context: WebGpuContext,
   dtype: DType,
-  sizes: Sizes,
-  reduce: ScatterReduceAttrs['reduce'],
+  sizes: ScatterSizes,
+  reduction: Reduction,
 ): Scatter {
   const { rows, size } = sizes;
   const count = countLaunch(context, sizes);
   const starts: Scan = planScan(context, 'u32', 'u32', { rows: 1, length: size, exclusive: true });
   const fill = fillLaunch(context, sizes);
   const rank = rankLaunch(context, sizes);
-  const sum = sumLaunch(context, dtype, sizes, reduce);
+  const sum = sumLaunch(context, dtype, sizes, reduction);
   return (target, src, index, out) => {
     const scratch = (words: number): Binding<GpuBuffer> => ({
       buffer: target.scratch(words * 4),
@@ -225,9 +192,13 @@ function planLists(
   };
 }
 
-/** Steps of the longer of both ways, per invocation, decide: lists rank each row among those of its target. */
-function chooseStrategy({ rows, size }: Sizes): Strategy {
-  return size <= 32 || rows <= 32 ? 'search' : 'lists';
+// Beyond them `lists` would take long where a single target has all rows.
+const MOST_LISTED = 65536;
+
+/** The strategy of `auto`: lists while targets have a few rows each, as in pooling. */
+function chooseStrategy({ rows, size }: ScatterSizes): Strategy {
+  if (rows <= 32) return 'search';
+  return rows <= 16 * size && rows <= MOST_LISTED ? 'lists' : 'sorted';
 }
 
 export const scatterReduceKernel: WebGpuKernel<ScatterReduceAttrs, Scatter> = {
@@ -237,9 +208,11 @@ export const scatterReduceKernel: WebGpuKernel<ScatterReduceAttrs, Scatter> = {
   prepare({ inputs, attrs: { size, reduce } }, context, forced) {
     const { dtype, shape } = inputs[0]!;
     const sizes = { rows: shape[0]!, size, width: sizeOf(shape.slice(1)) };
+    const reduction = reductionOf(reduce, dtype);
     const strategy = (forced as Strategy | undefined) ?? chooseStrategy(sizes);
-    if (strategy === 'lists') return planLists(context, dtype, sizes, reduce);
-    const search = searchLaunch(context, dtype, sizes, reduce);
+    if (strategy === 'lists') return planLists(context, dtype, sizes, reduction);
+    if (strategy === 'sorted') return planSorted(context, dtype, sizes, reduction);
+    const search = searchLaunch(context, dtype, sizes, reduction);
     return (target, src, index, out) => enqueue(target, search, [src, index, out]);
   },
   run(plan, [src, index], [out], context) {

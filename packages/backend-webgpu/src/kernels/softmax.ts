@@ -1,11 +1,11 @@
-/** `softmax`: a workgroup per row along the last axis, an invocation per column along any other. */
+/** `softmax`: a team of invocations per row along the last axis, one invocation per column along any other. */
 import type { SoftmaxAttrs } from '@pergola/core';
 import type { WebGpuContext, WebGpuKernel } from '../context.ts';
 import { EXPONENTIALS, EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
 import { groupReduction } from '../wgsl/reduce.ts';
 import { axisRows, type AxisRows } from './axis-rows.ts';
 import { LaneVersions, type Lanes, type Launch } from './launch.ts';
-import { rowWorkgroup } from './row-size.ts';
+import { rowTeam } from './row-size.ts';
 
 const COLUMN_WORKGROUP = 64;
 const HELPERS = [NUMBER_CLASSES, EXTREMES, EXPONENTIALS];
@@ -19,18 +19,18 @@ function rowLaunch(
   lanes: Lanes,
 ): Launch {
   const width = extent / lanes;
-  const workgroup = rowWorkgroup(width);
+  const team = rowTeam(width, context.capabilities);
   const highest = groupReduction(context.capabilities, {
     name: 'reduce_max',
     type: 'f32',
     combine: 'max_f32(a, b)',
-    workgroup,
+    workgroup: team.size,
   });
   const total = groupReduction(context.capabilities, {
     name: 'reduce_sum',
     type: 'f32',
     combine: 'a + b',
-    workgroup,
+    workgroup: team.size,
   });
   const [type, power, most, sum] =
     lanes === 4
@@ -42,7 +42,7 @@ function rowLaunch(
         ]
       : ['f32', 'exp_f32(v)', 'v', 'v'];
   const loop = (body: string): string =>
-    `for (var i = lane; i < params.width; i += ${workgroup}u) { ${body} }`;
+    `for (var i = lane; i < params.width; i += ${team.size}u) { ${body} }`;
   const program = context.program({
     label: `softmax.rows.${dtype}`,
     bindings: [
@@ -50,8 +50,8 @@ function rowLaunch(
       { name: 'out', dtype, use: 'write', lanes },
     ],
     params: { width: 'u32' },
-    each: 'group',
-    workgroup,
+    each: team.each,
+    workgroup: team.workgroup,
     enables: highest.enables,
     helpers: HELPERS,
     body: `
@@ -60,7 +60,7 @@ fn power_of(v: Value) -> Value { return ${power}; }
 fn most_of(v: Value) -> f32 { return ${most}; }
 fn sum_of(v: Value) -> f32 { return ${sum}; }
 ${highest.code}${total.code}
-fn run(row: u32, lane: u32) {
+${team.run}
   let start = row * params.width;
   var most = -infinity();
   ${loop('most = max_f32(most, most_of(load_x(start + i)));')}

@@ -77,8 +77,8 @@ export function planRowGroups(
 }
 
 /**
- * WGSL for one invocation per place `i` in the order: `group_of(i)`, and whether its group begins or ends there. Reads
- * the binding `numbers` and the parameter `rows`.
+ * WGSL for one invocation per place `i` in the order: `group_of(i)`, and whether its group begins there. Reads the
+ * binding `numbers`.
  */
 export const GROUP_PLACES: string = `
 fn group_of(i: u32) -> u32 { return load_numbers(i) - 1u; }

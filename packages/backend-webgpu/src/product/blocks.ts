@@ -3,11 +3,21 @@ import type { Operand, Side } from './operand.ts';
 
 const FOUR = [0, 1, 2, 3];
 
-/** Statements that declare the line handles `<side>0...` of four neighbouring lines from `line` on. */
-export function blockLines(side: Side, { along }: Operand, base: string, line: string): string {
+/**
+ * Statements that declare the handles `<name>0...` of four neighbouring lines from `line` on.
+ *
+ * @param name sets the blocks of one side apart; the side itself by default.
+ */
+export function blockLines(
+  side: Side,
+  { along }: Operand,
+  base: string,
+  line: string,
+  name: string = side,
+): string {
   const handles = along === 'depth' ? FOUR : [0];
   return handles
-    .map((i) => `let ${side}${i} = ${side}_line(${base}, ${line} + ${i}u);`)
+    .map((i) => `let ${name}${i} = ${side}_line(${base}, ${line} + ${i}u);`)
     .join('\n  ');
 }
 
@@ -17,11 +27,11 @@ export function blockLines(side: Side, { along }: Operand, base: string, line: s
  * Left blocks have a column for each line, right blocks one for each step of the depth. So `right * left` holds, in
  * column i, the sums of row i over the four columns.
  */
-export function block(side: Side, { along }: Operand, depth: string): string {
+export function block(side: Side, { along }: Operand, depth: string, name: string = side): string {
   const reads = FOUR.map((i) =>
     along === 'depth'
-      ? `${side}_read(${side}${i}, ${depth})`
-      : `${side}_read(${side}0, ${depth} + ${i}u)`,
+      ? `${side}_read(${name}${i}, ${depth})`
+      : `${side}_read(${name}0, ${depth} + ${i}u)`,
   );
   const matrix = `mat4x4<f32>(${reads.join(', ')})`;
   return (along === 'depth') === (side === 'left') ? matrix : `transpose(${matrix})`;

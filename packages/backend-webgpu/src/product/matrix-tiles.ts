@@ -15,12 +15,12 @@ export interface MatrixTiles {
 }
 
 // 64x64 sums per subgroup fill the registers of current GPUs; more are spilled to memory.
-const LARGE: MatrixTiles = { rows: 128, columns: 128, depth: 32, down: 2, across: 2 };
-const SMALL: MatrixTiles = { rows: 64, columns: 64, depth: 32, down: 2, across: 2 };
-const WIDE_192: MatrixTiles = { rows: 128, columns: 192, depth: 32, down: 2, across: 4 };
-const NARROW_96: MatrixTiles = { rows: 128, columns: 96, depth: 32, down: 2, across: 2 };
-const NARROW_64: MatrixTiles = { rows: 128, columns: 64, depth: 32, down: 2, across: 2 };
-const NARROW_32: MatrixTiles = { rows: 128, columns: 32, depth: 32, down: 4, across: 1 };
+export const LARGE: MatrixTiles = { rows: 128, columns: 128, depth: 32, down: 2, across: 2 };
+export const SMALL: MatrixTiles = { rows: 64, columns: 64, depth: 32, down: 2, across: 2 };
+export const WIDE_192: MatrixTiles = { rows: 128, columns: 192, depth: 32, down: 2, across: 4 };
+export const NARROW_96: MatrixTiles = { rows: 128, columns: 96, depth: 32, down: 2, across: 2 };
+export const NARROW_64: MatrixTiles = { rows: 128, columns: 64, depth: 32, down: 2, across: 2 };
+export const NARROW_32: MatrixTiles = { rows: 128, columns: 32, depth: 32, down: 4, across: 1 };
 
 // With fewer large tiles than this, small ones keep more of a device busy.
 const MANY_TILES = 96;

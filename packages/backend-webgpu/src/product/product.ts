@@ -5,7 +5,7 @@ import type { Program, WebGpuContext } from '../context.ts';
 import type { Capabilities } from '../capabilities.ts';
 import { epilogue, readsWideBias, storesWide } from './epilogue.ts';
 import { matrixTemplate } from './matrix.wgsl.ts';
-import { chooseMatrixTiles, hasMatrixTiles } from './matrix-tiles.ts';
+import { chooseMatrixTiles, hasMatrixTiles, type MatrixTiles } from './matrix-tiles.ts';
 import { naiveTemplate } from './naive.wgsl.ts';
 import type { Width } from './operand.ts';
 import type { Product, Template, TemplateOperands } from './problem.ts';
@@ -13,7 +13,7 @@ import { chooseTiles, tiledTemplate } from './tiled.wgsl.ts';
 import { VECTOR_ROWS, vectorTemplate } from './vector.wgsl.ts';
 
 /**
- * - `naive`: 4x4 results per invocation, straight from memory, without barriers;
+ * - `naive`: 4x4 to 8x8 results per invocation, straight from memory, without barriers;
  * - `vector`: few rows; the invocations of a workgroup share the depth;
  * - `tiled`: 64x64 or 128x128 results per workgroup, through its memory, sums in f32;
  * - `subgroup-matrix`: f16 on the matrix units, sums in f32.
@@ -75,13 +75,22 @@ export class PlannedProduct {
   readonly #context: WebGpuContext;
   readonly #product: Product;
   readonly #strategy: ProductStrategy;
+  readonly #matrixTiles: MatrixTiles | undefined;
   readonly #width: Width;
   /** By binding: whether it is moved `width` elements at a time when its offset permits. */
   readonly #wide: readonly boolean[];
   readonly #versions: Map<number, Compiled> = new Map();
 
-  /** @throws UnsupportedOpError when a forced strategy cannot run this product here. */
-  constructor(context: WebGpuContext, product: Product, forced: string | undefined) {
+  /**
+   * @param tiles of the strategy `subgroup-matrix`; chosen by the sizes when absent.
+   * @throws UnsupportedOpError when a forced strategy cannot run this product here.
+   */
+  constructor(
+    context: WebGpuContext,
+    product: Product,
+    forced: string | undefined,
+    tiles?: MatrixTiles,
+  ) {
     const { capabilities } = context;
     const strategy =
       (forced as ProductStrategy | undefined) ?? chooseProduct(product, capabilities);
@@ -92,6 +101,7 @@ export class PlannedProduct {
     this.#context = context;
     this.#product = product;
     this.#strategy = strategy;
+    this.#matrixTiles = tiles;
     this.#width = strategy === 'subgroup-matrix' ? 8 : 4;
     const { left, right, columns, biasStride } = product;
     this.#wide = [
@@ -188,7 +198,7 @@ export class PlannedProduct {
         return {
           depthStep: 4,
           walked: false,
-          make: (operands) => naiveTemplate(product, operands),
+          make: (operands) => naiveTemplate(product, operands, this.#context.capabilities),
         };
       case 'vector':
         return {
@@ -205,7 +215,7 @@ export class PlannedProduct {
         };
       }
       case 'subgroup-matrix': {
-        const tiles = chooseMatrixTiles(product, this.#context.capabilities);
+        const tiles = this.#matrixTiles ?? chooseMatrixTiles(product, this.#context.capabilities);
         return {
           depthStep: tiles.depth,
           walked: true,

@@ -67,6 +67,13 @@ fn ${name}(lane: u32, value: ${type}) -> ${type} {
 
 /** The fastest reduction that the device supports for this workgroup. The order of combination is fixed. */
 export function groupReduction(capabilities: Capabilities, shape: ReductionShape): GroupReduction {
+  if (shape.workgroup === 1) {
+    const { name, type } = shape;
+    return {
+      enables: [],
+      code: `fn ${name}(lane: u32, value: ${type}) -> ${type} { return value; }`,
+    };
+  }
   const { subgroups, subgroupMinSize: width, subgroupMaxSize } = capabilities;
   const fixed = subgroups && width === subgroupMaxSize && shape.workgroup % width === 0;
   if (fixed && shape.shuffles !== false) {

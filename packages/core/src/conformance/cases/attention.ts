@@ -57,7 +57,7 @@ function one(name: string, setup: Setup): ConformanceCase {
 
 /** Cases of the family `attention`. */
 export function attentionCases(): ConformanceCase[] {
-  const depths = [1, 3, 16, 31, 32, 33, 64, 96, 128];
+  const depths = [1, 3, 16, 31, 32, 33, 64, 80, 96, 128];
   return [
     one('self', { heads: 2, depth: 8, q: [7] }),
     one('cross', { heads: 2, depth: 16, q: [5, 9], k: [11, 3] }),
@@ -73,6 +73,11 @@ export function attentionCases(): ConformanceCase[] {
     one('33 keys', { heads: 1, depth: 16, q: [33] }),
     one('64 keys', { heads: 1, depth: 16, q: [64] }),
     one('129 keys', { heads: 2, depth: 32, q: [65], k: [129] }),
+    // The head sizes of networks, over more queries and keys than one step of a tile.
+    ...[32, 64, 80, 96, 128].flatMap((depth) => [
+      one(`sequences, depth ${depth}`, { heads: 1, depth, q: [70, 0, 5], k: [40, 3, 100] }),
+      one(`windows, depth ${depth}`, { heads: 2, depth, q: [9, 33, 1, 0, 17] }),
+    ]),
     one('many short', { heads: 2, depth: 8, q: Array.from({ length: 40 }, (_, i) => i % 4) }),
     one('causal', { heads: 2, depth: 8, q: [7, 34], causal: true }),
     one('causal, more keys', { heads: 2, depth: 8, q: [5], k: [9], causal: true }),

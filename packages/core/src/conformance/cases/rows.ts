@@ -53,6 +53,16 @@ function gatherCases(): ConformanceCase[] {
   ];
 }
 
+/** Targets of rows: seven in eight share one, the others take any. */
+function mostlyOne(rows: number): number[] {
+  return Array.from({ length: rows }, (_, row) => (row % 8 === 0 ? (row * 31) % 400 : 7));
+}
+
+/** Targets of rows: `count` of them, each for `length` rows in a row. */
+function runsOf(length: number, count: number): number[] {
+  return Array.from({ length: length * count }, (_, row) => Math.floor(row / length));
+}
+
 function scatterCases(): ConformanceCase[] {
   const cases: ConformanceCase[] = [];
   for (const reduce of ['sum', 'mean', 'max', 'min'] as const) {
@@ -76,6 +86,9 @@ function scatterCases(): ConformanceCase[] {
       one('empty rows', floats([5, 0]), integers([5], 0, 2), 3),
       one('three axes', floats([11, 3, 5]), integers([11], -1, 3), 4),
       one('large', floats([301, 67]), integers([301], -1, 40), 41),
+      one('many rows for few targets', floats([2500, 3]), integers([2500], -1, 4), 6),
+      one('most rows for one target', floats([1200, 2]), indices([1200], mostlyOne(1200)), 400),
+      one('targets of 32 rows', floats([256, 2]), indices([256], runsOf(32, 8)), 8),
       one('strided', viewed(floats([17, 9]), 'transposed'), integers([17], 0, 4), 5),
       one(
         'negative',
