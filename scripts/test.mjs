@@ -7,10 +7,10 @@
 import { readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { execPath } from 'node:process';
 import { goldenTests } from './golden-tests.mjs';
-import { installed, run } from './process.mjs';
+import { installed, root, run } from './process.mjs';
 import { setup } from './setup.mjs';
 
 const started = Date.now();
@@ -19,6 +19,16 @@ const total = { passed: 0, failed: 0 };
 function count(passed, failed) {
   total.passed += passed;
   total.failed += failed;
+}
+
+/** Names the tests of a report that did not run: a skipped test shall be seen. */
+function printSkipped(report) {
+  const skipped = report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status }) => status === 'pending' || status === 'skipped' || status === 'todo')
+      .map(({ fullName }) => `${relative(root, name)}: ${fullName}`),
+  );
+  for (const name of skipped) console.log(`not run: ${name}`);
 }
 
 function title(text) {
@@ -40,6 +50,7 @@ async function test(name, node, env, args = []) {
   const code = await run(node, [installed('vitest/vitest.mjs'), 'run', ...args, ...reporters], env);
   const result = await readFile(report, 'utf8').then(JSON.parse, () => undefined);
   await rm(report, { force: true });
+  if (result !== undefined) printSkipped(result);
   const passed = result?.numPassedTests ?? 0;
   const failed = result?.numFailedTests ?? 0;
   // A file that does not even load, or a crashed worker, shows in the exit code alone.
