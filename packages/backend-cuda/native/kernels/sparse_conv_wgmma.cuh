@@ -6,45 +6,52 @@
 
 namespace pergola {
 
-template <typename T, int BN, int BK, int Stages, int Blocks>
+// Every barrier serves `Group` steps; the ring holds a whole number of groups, three at the least.
+template <typename T, int BN, int BK, int Stages, int Blocks, int Group, Division How>
 __global__ void __launch_bounds__(kConvThreads, Blocks)
     sparse_conv_wgmma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p) {
+                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  constexpr int groups = Stages / Group;
+  static_assert(Stages % Group == 0 && groups >= 3, "one group is read, one is loaded, one is still being multiplied");
   extern __shared__ uint8_t raw[];
   __shared__ conv_detail::BlockTaps block;
-  ConvTiles<T, BN, BK, Stages> tiles(x, weight, map, raw, block, p);
+  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
 #pragma unroll
-  for (int i = 0; i < Stages - 2; i++) tiles.load_next();
+  for (int i = 0; i < groups - 2; i++) tiles.template load_next<Group>();
 
   float sums[BN / 2];
 #pragma unroll
   for (int i = 0; i < BN / 2; i++) sums[i] = 0.f;
-  const int group = threadIdx.x / 128;
+  const int warpgroup = threadIdx.x / 128;
 
-  for (int step = 0; step < tiles.steps; step++) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 3) : "memory");
+  for (int step = tiles.begin; step < tiles.steps; step += Group) {
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(groups - 3) : "memory");
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
-    const uint32_t a = tiles.a_tile(step) + group * 64 * BK * 2;
-    const uint32_t b = tiles.b_tile(step);
     wgmma::fence();
 #pragma unroll
-    for (int k = 0; k < BK / 16; k++) {
-      wgmma::MultiplyShared<T, BN>::run(sums, wgmma::descriptor<BK>(a + k * 32), wgmma::descriptor<BK>(b + k * 32), 1);
+    for (int i = 0; i < Group; i++) {
+      if (i > 0 && step + i >= tiles.steps) break;
+      const uint32_t a = tiles.a_tile(step + i) + warpgroup * 64 * BK * 2;
+      const uint32_t b = tiles.b_tile(step + i);
+#pragma unroll
+      for (int k = 0; k < BK / 16; k++) {
+        wgmma::MultiplyShared<T, BN>::run(sums, wgmma::descriptor<BK>(a + k * 32), wgmma::descriptor<BK>(b + k * 32),
+                                          1);
+      }
     }
     wgmma::commit();
-    // The slot written here was read two steps ago; every warpgroup has waited for that product before the barrier.
-    tiles.load_next();
+    // The slots written here were read two barriers ago; every warpgroup has waited for that product before the last.
+    tiles.template load_next<Group>();
     wgmma::wait<1>();
   }
   wgmma::wait<0>();
+  wgmma::settle(sums);
 
   const int lane = threadIdx.x % 32;
-  const int first = blockIdx.y * kConvRows;
-  conv_detail::store_fragment<T, BN>(out + static_cast<int64_t>(first) * p.cout, bias, sums,
-                                     (threadIdx.x / 32) * 16 + lane / 4, min(kConvRows, p.rows - first),
-                                     tiles.column0 + (lane % 4) * 2, p.cout);
+  conv_detail::store_fragment<How, T, BN>(out, bias, sums, p, division, tiles.first,
+                                          (threadIdx.x / 32) * 16 + lane / 4, tiles.column0 + (lane % 4) * 2);
 #endif
 }
 
