@@ -118,9 +118,9 @@ void launch_tiles(const Call& call, const SparseConvParams& p) {
   }
 }
 
-template <typename T, Division How, int BN, int BK, int Stages, int Blocks, int Group = 1>
+template <typename T, Division How, int BN, int BK, int Stages, int Blocks>
 void launch_wgmma(const Call& call, const SparseConvParams& p) {
-  launch_tiles<T, BN, BK, Stages, How, sparse_conv_wgmma<T, BN, BK, Stages, Blocks, Group, How>>(call, p);
+  launch_tiles<T, BN, BK, Stages, How, sparse_conv_wgmma<T, BN, BK, Stages, Blocks, How>>(call, p);
 }
 
 template <typename T, int BN>
@@ -142,8 +142,6 @@ void launch_wgmma_by_size(const Call& call, const SparseConvParams& p) {
   }
   if (p.cout % 192 == 0) return launch_wgmma<T, How, 192, 32, 6, 1>(call, p);
   if (p.cout % 128 == 0) return launch_wgmma<T, How, 128, 32, 5, 2>(call, p);
-  // A sorted tile has few steps: two of them share a barrier.
-  if (p.cout % 96 == 0 && How == Division::Sorted) return launch_wgmma<T, How, 96, 32, 6, 2, 2>(call, p);
   if (p.cout % 96 == 0) return launch_wgmma<T, How, 96, 32, 5, 2>(call, p);
   if (p.cout <= 32) return launch_wgmma<T, How, 32, 32, 6, 2>(call, p);
   return launch_wgmma<T, How, 64, 32, 6, 2>(call, p);

@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kConvThreads)
   __shared__ BlockTaps block;
   auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
 #pragma unroll
-  for (int i = 0; i < Stages - 1; i++) tiles.template load_next<1>();
+  for (int i = 0; i < Stages - 1; i++) tiles.load_next();
 
   float sums[2][columns / 2] = {};
   const int lane = threadIdx.x % 32;
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kConvThreads)
     asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 2) : "memory");
     // Also ends the reading of the slot that is written next, the one before this.
     __syncthreads();
-    tiles.template load_next<1>();
+    tiles.load_next();
     const uint32_t a = tiles.a_tile(step);
     const uint32_t b = tiles.b_tile(step);
 #pragma unroll

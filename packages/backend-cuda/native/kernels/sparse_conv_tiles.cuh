@@ -154,12 +154,9 @@ struct ConvTiles {
   __device__ __forceinline__ uint32_t a_tile(int step) const { return shared + (step % Stages) * stage_bytes; }
   __device__ __forceinline__ uint32_t b_tile(int step) const { return a_tile(step) + a_bytes; }
 
-  // Starts the copies of the next `Group` steps, as far as there are any, and closes their group.
-  template <int Group>
+  // Starts the copies of the next step, if there is one, and closes their group.
   __device__ __forceinline__ void load_next() {
-#pragma unroll
-    for (int i = 0; i < Group; i++) {
-      if (loaded >= steps) break;
+    if (loaded < steps) {
       load(a_tile(loaded), b_tile(loaded));
       loaded++;
     }

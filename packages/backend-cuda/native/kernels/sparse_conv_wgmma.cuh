@@ -6,44 +6,36 @@
 
 namespace pergola {
 
-// Every barrier serves `Group` steps; the ring holds a whole number of groups, three at the least.
-template <typename T, int BN, int BK, int Stages, int Blocks, int Group, Division How>
+template <typename T, int BN, int BK, int Stages, int Blocks, Division How>
 __global__ void __launch_bounds__(kConvThreads, Blocks)
     sparse_conv_wgmma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
                       const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  constexpr int groups = Stages / Group;
-  static_assert(Stages % Group == 0 && groups >= 3, "one group is read, one is loaded, one is still being multiplied");
   extern __shared__ uint8_t raw[];
   __shared__ conv_detail::BlockTaps block;
   auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
 #pragma unroll
-  for (int i = 0; i < groups - 2; i++) tiles.template load_next<Group>();
+  for (int i = 0; i < Stages - 2; i++) tiles.load_next();
 
   float sums[BN / 2];
 #pragma unroll
   for (int i = 0; i < BN / 2; i++) sums[i] = 0.f;
   const int warpgroup = threadIdx.x / 128;
 
-  for (int step = tiles.begin; step < tiles.steps; step += Group) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(groups - 3) : "memory");
+  for (int step = tiles.begin; step < tiles.steps; step++) {
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 3) : "memory");
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
+    const uint32_t a = tiles.a_tile(step) + warpgroup * 64 * BK * 2;
+    const uint32_t b = tiles.b_tile(step);
     wgmma::fence();
 #pragma unroll
-    for (int i = 0; i < Group; i++) {
-      if (i > 0 && step + i >= tiles.steps) break;
-      const uint32_t a = tiles.a_tile(step + i) + warpgroup * 64 * BK * 2;
-      const uint32_t b = tiles.b_tile(step + i);
-#pragma unroll
-      for (int k = 0; k < BK / 16; k++) {
-        wgmma::MultiplyShared<T, BN>::run(sums, wgmma::descriptor<BK>(a + k * 32), wgmma::descriptor<BK>(b + k * 32),
-                                          1);
-      }
+    for (int k = 0; k < BK / 16; k++) {
+      wgmma::MultiplyShared<T, BN>::run(sums, wgmma::descriptor<BK>(a + k * 32), wgmma::descriptor<BK>(b + k * 32), 1);
     }
     wgmma::commit();
-    // The slots written here were read two barriers ago; every warpgroup has waited for that product before the last.
-    tiles.template load_next<Group>();
+    // The slot written here was read two steps ago; every warpgroup has waited for that product before the barrier.
+    tiles.load_next();
     wgmma::wait<1>();
   }
   wgmma::wait<0>();
