@@ -3,8 +3,10 @@
  *
  *   node scripts/bundle-device-tests.mjs --backend cuda --out out/tests.mjs packages/trellis/test/models-slat.test.ts ...
  *   node scripts/bundle-device-tests.mjs --backend cuda --out out/bench.mjs --bench
+ *   node scripts/bundle-device-tests.mjs --script packages/backend-cuda/scripts/check-device.mjs --out out/check-device.mjs
  *
- * With --bench it is the GPU benchmark instead, with the options of bench/src/gpu/bench.ts.
+ * With --bench it is the GPU benchmark instead, with the options of bench/src/gpu/bench.ts; with --script that script,
+ * which opens its device itself.
  *
  * The bundle takes from the environment: PERGOLA_TEST_DEVICE, PERGOLA_TEST_DTYPE, PERGOLA_TESTDATA (a copy of testdata),
  * PERGOLA_GOLDEN_DIR, PERGOLA_TEST_FILTER (a regular expression), PERGOLA_TEST_VERBOSE=1, and the backend's native part:
@@ -46,8 +48,9 @@ const FUNCTIONS = {
   webgpu: 'createWebGpuDevice',
 };
 
-/** Source of the bundle's entry: the tests in these files, or the benchmark where there are none. */
-function entrySource(backend, files) {
+/** Source of the bundle's entry: the script, else the tests in these files, or the benchmark where there are none. */
+function entrySource({ backend, files, script }) {
+  if (script !== undefined) return `import '${join(root, script)}';`;
   if (files.length === 0) {
     return [
       ...OPENERS[backend],
@@ -66,7 +69,7 @@ function entrySource(backend, files) {
 }
 
 /** Resolves the entry, the test runner, the packages' sources and the absent packages. */
-function plugin(backend, files) {
+function plugin(options) {
   return {
     name: 'device-tests',
     resolveId(id) {
@@ -81,7 +84,7 @@ function plugin(backend, files) {
       return undefined;
     },
     load(id) {
-      if (id === ENTRY) return entrySource(backend, files);
+      if (id === ENTRY) return entrySource(options);
       if (!id.startsWith('\0absent:')) return undefined;
       const name = id.slice('\0absent:'.length);
       return `export default function absent() { throw new Error('${name} is not part of this bundle'); }`;
@@ -97,19 +100,20 @@ async function importBundler() {
 }
 
 /**
- * Writes one module with these test files, or with the benchmark where there are none.
+ * Writes one module with a script, with test files, or with the benchmark where there are neither.
  *
- * @param {{ backend: 'cpu' | 'cuda' | 'webgpu', out: string, files: readonly string[] }} options paths of files from the
- *   repository's root.
+ * @param {{ backend: 'cpu' | 'cuda' | 'webgpu', out: string, files: readonly string[], script?: string }} options paths
+ *   of files from the repository's root.
  */
-export async function bundleDeviceTests({ backend, out, files }) {
+export async function bundleDeviceTests(options) {
+  const { out } = options;
   const { rolldown } = await importBundler();
   const bundle = await rolldown({
     input: ENTRY,
     platform: 'node',
     // As the packages are built: `using` is lowered.
     transform: { target: 'es2022' },
-    plugins: [plugin(backend, files)],
+    plugins: [plugin(options)],
     logLevel: 'warn',
   });
   await bundle.write({ file: resolve(out), format: 'esm', codeSplitting: false });
@@ -123,11 +127,13 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
       backend: { type: 'string', default: 'cpu' },
       out: { type: 'string', default: 'out/device-tests.mjs' },
       bench: { type: 'boolean', default: false },
+      script: { type: 'string' },
     },
   });
-  if (!(values.backend in OPENERS) || values.bench === positionals.length > 0) {
+  const wanted = [values.bench, values.script !== undefined, positionals.length > 0];
+  if (!(values.backend in OPENERS) || wanted.filter(Boolean).length !== 1) {
     console.error(
-      `usage: --backend ${Object.keys(OPENERS).join('|')} [--out FILE] (--bench | TEST_FILE...)`,
+      `usage: --backend ${Object.keys(OPENERS).join('|')} [--out FILE] (--bench | --script FILE | TEST_FILE...)`,
     );
     process.exit(2);
   }

@@ -3,16 +3,23 @@
 #include <napi.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "cublaslt.h"
 #include "device.h"
+#include "errors.h"
 #include "launcher.h"
 
 namespace pergola {
 
 namespace {
+
+// Inputs and outputs of the launcher with the most of them.
+constexpr size_t kMaxBuffers = 24;
 
 struct Registry {
   std::unordered_map<std::string, int> ids;
@@ -32,60 +39,93 @@ Registry& registry() {
   throw error;
 }
 
-// Runs `body`, translating C++ exceptions into JavaScript ones.
+// Runs `body`, translating C++ exceptions into JavaScript ones. `prefix` goes before their text.
 template <typename Body>
-auto guarded(Napi::Env env, Body body) -> decltype(body()) {
+auto guarded(Napi::Env env, const std::string& prefix, Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const OutOfMemory& error) {
-    throw_with_code(env, error.what(), "OUT_OF_MEMORY");
+    throw_with_code(env, prefix + error.what(), "OUT_OF_MEMORY");
+  } catch (const Unsupported& error) {
+    throw_with_code(env, prefix + error.what(), "UNSUPPORTED");
+  } catch (const CudaError& error) {
+    throw_with_code(env, prefix + error.what(), error.lost() ? "LOST" : "CUDA");
   } catch (const Napi::Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw_with_code(env, error.what(), "CUDA");
+    throw_with_code(env, prefix + error.what(), "CUDA");
   }
 }
+
+template <typename Body>
+auto guarded(Napi::Env env, Body body) -> decltype(body()) {
+  return guarded(env, "", body);
+}
+
+// Kernels run behind the host's back: their errors show up in a later call.
+constexpr const char* kBlame = "; an op before it may be the cause, which a device opened with development: true names";
 
 // Addresses travel as doubles: device addresses stay below 2^53.
 void* to_pointer(double address) { return reinterpret_cast<void*>(static_cast<uintptr_t>(address)); }
 double to_number(void* pointer) { return static_cast<double>(reinterpret_cast<uintptr_t>(pointer)); }
 
-// Waits for an event off the main thread, then resolves with the bytes copied into pinned memory.
+// A copy to the host under way: owns its event and the pinned memory that the bytes arrive in.
+struct Arrival {
+  std::shared_ptr<PinnedCache> cache;
+  void* host = nullptr;
+  cudaEvent_t done = nullptr;
+
+  ~Arrival() {
+    if (done != nullptr) cudaEventDestroy(done);
+    if (host != nullptr) cache->give(host);
+  }
+};
+
+// Waits for a copy and moves its bytes into an array buffer off the main thread, then resolves with them.
 class DownloadWorker : public Napi::AsyncWorker {
  public:
-  DownloadWorker(Napi::Env env, Napi::Promise::Deferred deferred, int ordinal, cudaEvent_t done, void* host,
-                 size_t bytes)
-      : AsyncWorker(env), deferred_(deferred), ordinal_(ordinal), done_(done), host_(host), bytes_(bytes) {}
+  DownloadWorker(Napi::Env env, int ordinal, std::unique_ptr<Arrival> arrival, size_t bytes)
+      : AsyncWorker(env, "pergola download"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        ordinal_(ordinal),
+        arrival_(std::move(arrival)),
+        bytes_(bytes) {
+    const Napi::ArrayBuffer target = Napi::ArrayBuffer::New(env, bytes);
+    data_ = bytes > 0 ? const_cast<Napi::ArrayBuffer&>(target).Data() : nullptr;
+    // Held until the promise has it: the collector must not take what another thread writes to.
+    target_ = Napi::Persistent(target);
+  }
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
-    cudaSetDevice(ordinal_);
-    status_ = cudaEventSynchronize(done_);
+    status_ = cudaSetDevice(ordinal_);
+    if (status_ == cudaSuccess) status_ = cudaEventSynchronize(arrival_->done);
+    if (status_ == cudaSuccess && bytes_ > 0) std::memcpy(data_, arrival_->host, bytes_);
+    cudaGetLastError();
+    arrival_.reset();
   }
+
   void OnOK() override {
     Napi::HandleScope scope(Env());
-    if (status_ != cudaSuccess) {
-      release();
-      Napi::Error error = Napi::Error::New(Env(), std::string("waiting for the device: ") + cudaGetErrorString(status_));
-      error.Set("code", Napi::String::New(Env(), "CUDA"));
-      deferred_.Reject(error.Value());
+    if (status_ == cudaSuccess) {
+      deferred_.Resolve(Napi::Uint8Array::New(Env(), bytes_, target_.Value(), 0));
       return;
     }
-    Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(Env(), bytes_);
-    if (bytes_ > 0) std::memcpy(buffer.Data(), host_, bytes_);
-    release();
-    deferred_.Resolve(Napi::Uint8Array::New(Env(), bytes_, buffer, 0));
+    const CudaError failure(status_, "");
+    Napi::Error error = Napi::Error::New(Env(), std::string("waiting for the device: ") + cudaGetErrorName(status_) +
+                                                    " (" + cudaGetErrorString(status_) + ")" + kBlame);
+    error.Set("code", Napi::String::New(Env(), failure.lost() ? "LOST" : "CUDA"));
+    deferred_.Reject(error.Value());
   }
 
  private:
-  void release() {
-    cudaEventDestroy(done_);
-    if (host_ != nullptr) cudaFreeHost(host_);
-  }
   Napi::Promise::Deferred deferred_;
   int ordinal_;
-  cudaEvent_t done_;
-  void* host_;
+  std::unique_ptr<Arrival> arrival_;
   size_t bytes_;
+  void* data_ = nullptr;
+  Napi::Reference<Napi::ArrayBuffer> target_;
   cudaError_t status_ = cudaSuccess;
 };
 
@@ -112,14 +152,17 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
                         InstanceMethod<&DeviceHandle::Dispose>("dispose")});
   }
 
+  // new NativeDevice(ordinal, development)
   explicit DeviceHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeviceHandle>(info) {
     const int ordinal = info[0].As<Napi::Number>().Int32Value();
-    guarded(info.Env(), [&] { device_ = std::make_unique<Device>(ordinal); });
+    const bool development = info[1].ToBoolean().Value();
+    guarded(info.Env(), [&] { device_ = std::make_unique<Device>(ordinal, development); });
   }
 
  private:
   Device& open(Napi::Env env) {
     if (device_ == nullptr) throw_with_code(env, "the device was disposed", "DISPOSED");
+    device_->activate();
     return *device_;
   }
 
@@ -146,46 +189,51 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
     return guarded(info.Env(), [&]() -> Napi::Value {
       Device& device = open(info.Env());
       const size_t bytes = static_cast<size_t>(info[1].As<Napi::Number>().DoubleValue());
-      void* host = nullptr;
+      auto arrival = std::make_unique<Arrival>();
+      arrival->cache = device.pinned();
       if (bytes > 0) {
-        check(cudaMallocHost(&host, bytes), "pinned memory");
-        check(cudaMemcpyAsync(host, to_pointer(info[0].As<Napi::Number>().DoubleValue()), bytes,
+        arrival->host = device.pinned()->take(bytes);
+        check(cudaMemcpyAsync(arrival->host, to_pointer(info[0].As<Napi::Number>().DoubleValue()), bytes,
                               cudaMemcpyDeviceToHost, device.stream()),
               "download");
       }
-      cudaEvent_t done;
-      check(cudaEventCreateWithFlags(&done, cudaEventDisableTiming | cudaEventBlockingSync), "event");
-      check(cudaEventRecord(done, device.stream()), "event");
-      auto deferred = Napi::Promise::Deferred::New(info.Env());
-      (new DownloadWorker(info.Env(), deferred, device.ordinal(), done, host, bytes))->Queue();
-      return deferred.Promise();
+      check(cudaEventCreateWithFlags(&arrival->done, cudaEventDisableTiming | cudaEventBlockingSync), "download");
+      check(cudaEventRecord(arrival->done, device.stream()), "download");
+      auto* worker = new DownloadWorker(info.Env(), device.ordinal(), std::move(arrival), bytes);
+      const Napi::Promise promise = worker->promise();
+      worker->Queue();
+      return promise;
     });
   }
 
   // launch(launcher, addresses: Float64Array, params: Uint8Array)
   void Launch(const Napi::CallbackInfo& info) {
-    const int id = info[0].As<Napi::Number>().Int32Value();
-    try {
+    const size_t id = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
+    if (id >= registry().launchers.size()) throw_with_code(info.Env(), "there is no such launcher", "CUDA");
+    const std::string& name = registry().names[id];
+    guarded(info.Env(), name + ": ", [&] {
       Device& device = open(info.Env());
       const Napi::Float64Array addresses = info[1].As<Napi::Float64Array>();
       const Napi::Uint8Array params = info[2].As<Napi::Uint8Array>();
-      void* buffers[24];
-      const int count = static_cast<int>(addresses.ElementLength());
-      if (count > 24) throw std::runtime_error("more than 24 buffers");
-      for (int i = 0; i < count; i++) buffers[i] = to_pointer(addresses[i]);
-      registry().launchers.at(id)(
-          Call{device, device.stream(), buffers, count, params.Data(), params.ByteLength()});
-    } catch (const OutOfMemory& error) {
-      throw_with_code(info.Env(), registry().names.at(id) + ": " + error.what(), "OUT_OF_MEMORY");
-    } catch (const Napi::Error&) {
-      throw;
-    } catch (const std::exception& error) {
-      throw_with_code(info.Env(), registry().names.at(id) + ": " + error.what(), "CUDA");
-    }
+      void* buffers[kMaxBuffers];
+      const size_t count = addresses.ElementLength();
+      if (count > kMaxBuffers) throw std::runtime_error("more buffers than a launcher can have");
+      for (size_t i = 0; i < count; i++) buffers[i] = to_pointer(addresses[i]);
+      const Call call{device, device.stream(), buffers, static_cast<int>(count), params.Data(), params.ByteLength()};
+      try {
+        registry().launchers[id](call);
+        if (device.development() && !device.capturing()) check(cudaStreamSynchronize(device.stream()), "kernel");
+      } catch (const CudaError& error) {
+        if (device.development() || !error.lost()) throw;
+        throw CudaError(error.status, std::string(error.what()) + kBlame);
+      }
+    });
   }
 
   Napi::Value Pooled(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), static_cast<double>(open(info.Env()).pooled_bytes()));
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      return Napi::Number::New(info.Env(), static_cast<double>(open(info.Env()).pooled_bytes()));
+    });
   }
   void Trim(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { open(info.Env()).trim(); });
@@ -205,8 +253,10 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
     guarded(info.Env(), [&] { open(info.Env()).launch_graph(info[0].As<Napi::Number>().Int32Value()); });
   }
   Napi::Value GraphNodes(const Napi::CallbackInfo& info) {
-    const size_t nodes = open(info.Env()).graph_nodes(info[0].As<Napi::Number>().Int32Value());
-    return Napi::Number::New(info.Env(), static_cast<double>(nodes));
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      const size_t nodes = open(info.Env()).graph_nodes(info[0].As<Napi::Number>().Int32Value());
+      return Napi::Number::New(info.Env(), static_cast<double>(nodes));
+    });
   }
   void DestroyGraph(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { open(info.Env()).destroy_graph(info[0].As<Napi::Number>().Int32Value()); });
@@ -214,23 +264,17 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
 
   // markTime(slot) records one of two timing events; elapsedMs() waits for both and subtracts.
   void MarkTime(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] {
-      const int slot = info[0].As<Napi::Number>().Int32Value() & 1;
-      if (marks_[slot] == nullptr) check(cudaEventCreate(&marks_[slot]), "event");
-      check(cudaEventRecord(marks_[slot], open(info.Env()).stream()), "event");
-    });
+    guarded(info.Env(), [&] { open(info.Env()).mark_time(info[0].As<Napi::Number>().Int32Value() & 1); });
   }
   Napi::Value ElapsedMs(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-      float ms = 0;
-      check(cudaEventSynchronize(marks_[1]), "event");
-      check(cudaEventElapsedTime(&ms, marks_[0], marks_[1]), "event");
-      return Napi::Number::New(info.Env(), ms);
+      return Napi::Number::New(info.Env(), open(info.Env()).elapsed_ms());
     });
   }
 
   Napi::Value Info(const Napi::CallbackInfo& info) {
-    const cudaDeviceProp& properties = open(info.Env()).properties();
+    if (device_ == nullptr) throw_with_code(info.Env(), "the device was disposed", "DISPOSED");
+    const cudaDeviceProp& properties = device_->properties();
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("name", properties.name);
     result.Set("major", properties.major);
@@ -240,17 +284,23 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
     return result;
   }
 
-  void Dispose(const Napi::CallbackInfo&) {
-    for (cudaEvent_t& mark : marks_) {
-      if (mark != nullptr) cudaEventDestroy(mark);
-      mark = nullptr;
-    }
-    device_.reset();
-  }
+  void Dispose(const Napi::CallbackInfo&) { device_.reset(); }
 
   std::unique_ptr<Device> device_;
-  cudaEvent_t marks_[2] = {nullptr, nullptr};
 };
+
+// A CUDA version number as people write it.
+std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+
+// Why there are no devices.
+std::string probe_reason(cudaError_t status) {
+  if (status != cudaErrorInsufficientDriver) return cudaGetErrorString(status);
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  if (driver == 0) return "there is no NVIDIA driver";
+  return "the NVIDIA driver supports CUDA " + version_text(driver) + ", and " + version_text(CUDART_VERSION) +
+         " or later is needed";
+}
 
 // probe(): { count, reason }: how many devices there are and, when none, why.
 Napi::Value Probe(const Napi::CallbackInfo& info) {
@@ -258,9 +308,16 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   const cudaError_t status = cudaGetDeviceCount(&count);
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("count", status == cudaSuccess ? count : 0);
-  result.Set("reason", status == cudaSuccess ? "" : cudaGetErrorString(status));
+  result.Set("reason", status == cudaSuccess ? "" : probe_reason(status));
   cudaGetLastError();
   return result;
+}
+
+// products(): why there are no matrix products, or an empty text.
+Napi::Value Products(const Napi::CallbackInfo& info) {
+  std::string reason;
+  cublaslt_available(&reason);
+  return Napi::String::New(info.Env(), reason);
 }
 
 // launcher(name): the id to launch by, or -1.
@@ -271,6 +328,7 @@ Napi::Value FindLauncher(const Napi::CallbackInfo& info) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("probe", Napi::Function::New(env, Probe));
+  exports.Set("products", Napi::Function::New(env, Products));
   exports.Set("launcher", Napi::Function::New(env, FindLauncher));
   exports.Set("NativeDevice", DeviceHandle::define(env));
   return exports;

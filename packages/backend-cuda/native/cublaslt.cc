@@ -4,14 +4,16 @@
 #include <library_types.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
-#include <tuple>
 #include <vector>
 
 #include "device.h"
+#include "errors.h"
 #include "launcher.h"
 
 namespace pergola {
@@ -43,6 +45,8 @@ constexpr int kDescBiasType = 26;
 constexpr int kLayoutBatchCount = 5;
 constexpr int kLayoutBatchStride = 6;
 constexpr int kPreferenceWorkspace = 1;
+// Of A, B, C and D, one after the other.
+constexpr int kPreferenceAlignment = 5;
 constexpr int kOperationN = 0;
 constexpr int kOperationT = 1;
 constexpr uint32_t kEpilogueDefault = 1;
@@ -53,6 +57,10 @@ constexpr uint32_t kEpilogueGelu = 32;
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr int kCandidates = 8;
 constexpr int kTimedRuns = 5;
+// Alignment in bytes beyond which no algorithm asks for more.
+constexpr uint32_t kMaxAlignment = 256;
+// Sequences of ever-changing lengths must not fill the host's memory.
+constexpr size_t kMaxPlans = 1024;
 
 struct Library {
   void* file = nullptr;
@@ -71,7 +79,10 @@ struct Library {
                    HeuristicResult*, int*) = nullptr;
   int (*matmul)(Handle, MatmulDesc, const void*, const void*, MatrixLayout, const void*, MatrixLayout, const void*,
                 const void*, MatrixLayout, void*, MatrixLayout, const Algorithm*, void*, size_t, cudaStream_t) = nullptr;
-  Handle handle = nullptr;
+  int (*check_algorithm)(Handle, MatmulDesc, MatrixLayout, MatrixLayout, MatrixLayout, MatrixLayout, const Algorithm*,
+                         HeuristicResult*) = nullptr;
+  // By ordinal: a handle belongs to the device that was current when it was made.
+  std::map<int, Handle> handles;
 };
 
 template <typename Function>
@@ -80,26 +91,37 @@ bool resolve(void* file, const char* name, Function& target) {
   return target != nullptr;
 }
 
-Library open_library() {
-  Library library;
+void* open_file() {
+  const char* given = std::getenv("PERGOLA_CUBLASLT");
+  if (given != nullptr && *given != '\0') return dlopen(given, RTLD_NOW | RTLD_LOCAL);
   static const char* const places[] = {
       "libcublasLt.so.13",
       "libcublasLt.so.12",
-      "/usr/local/cuda/targets/x86_64-linux/lib/libcublasLt.so.13",
       "/usr/local/cuda/lib64/libcublasLt.so.13",
-      "/usr/local/cuda-13.0/targets/x86_64-linux/lib/libcublasLt.so.13",
+      "/usr/local/cuda/lib64/libcublasLt.so.12",
+      "/usr/local/cuda/targets/x86_64-linux/lib/libcublasLt.so.13",
+      "/usr/local/cuda/targets/x86_64-linux/lib/libcublasLt.so.12",
+      "/usr/local/cuda-13/lib64/libcublasLt.so.13",
+      "/usr/local/cuda-13.0/lib64/libcublasLt.so.13",
       "/usr/local/cuda-12/lib64/libcublasLt.so.12",
+      "/usr/lib/x86_64-linux-gnu/libcublasLt.so.13",
       "/usr/lib/x86_64-linux-gnu/libcublasLt.so.12",
   };
   for (const char* place : places) {
-    library.file = dlopen(place, RTLD_NOW | RTLD_LOCAL);
-    if (library.file != nullptr) break;
+    if (void* file = dlopen(place, RTLD_NOW | RTLD_LOCAL)) return file;
   }
-  if (library.file == nullptr) {
-    library.reason = "libcublasLt was not found in the loader's path or under /usr/local/cuda; install the CUDA libraries";
+  return nullptr;
+}
+
+Library open_library() {
+  Library library;
+  void* file = open_file();
+  if (file == nullptr) {
+    library.reason =
+        "libcublasLt was not found in the loader's path or under /usr/local/cuda: install the CUDA libraries, or name "
+        "the file in PERGOLA_CUBLASLT";
     return library;
   }
-  void* file = library.file;
   const bool complete =
       resolve(file, "cublasLtCreate", library.create) &&
       resolve(file, "cublasLtMatmulDescCreate", library.desc_create) &&
@@ -112,16 +134,15 @@ Library open_library() {
       resolve(file, "cublasLtMatmulPreferenceSetAttribute", library.preference_set) &&
       resolve(file, "cublasLtMatmulPreferenceDestroy", library.preference_destroy) &&
       resolve(file, "cublasLtMatmulAlgoGetHeuristic", library.heuristic) &&
+      resolve(file, "cublasLtMatmulAlgoCheck", library.check_algorithm) &&
       resolve(file, "cublasLtMatmul", library.matmul);
-  if (!complete || library.create(&library.handle) != 0) {
-    library.reason = "libcublasLt was found but could not be initialised";
-    library.handle = nullptr;
-  }
+  if (complete) library.file = file;
+  else library.reason = "libcublasLt was found but lacks functions of its version 12";
   return library;
 }
 
 Library& library() {
-  static Library instance = open_library();
+  static Library& instance = *new Library(open_library());
   return instance;
 }
 
@@ -129,18 +150,64 @@ void check_blas(int status, const char* what) {
   if (status != 0) throw std::runtime_error(std::string("cuBLASLt ") + what + " failed with status " + std::to_string(status));
 }
 
+// The handle of the current device, made when it is first needed.
+Handle handle_of(Library& lt, int ordinal) {
+  Handle& handle = lt.handles[ordinal];
+  if (handle == nullptr) check_blas(lt.create(&handle), "handle");
+  return handle;
+}
+
 cudaDataType_t data_type(int32_t dtype) { return dtype == F16 ? CUDA_R_16F : dtype == BF16 ? CUDA_R_16BF : CUDA_R_32F; }
 
-// A product's descriptors and its chosen algorithm; kept for the life of the process.
+// A product's descriptors and, once it is chosen, its algorithm.
 struct Plan {
+  Library& lt;
   MatmulDesc desc = nullptr;
   MatrixLayout a = nullptr, b = nullptr, d = nullptr;
-  std::vector<HeuristicResult> candidates;
-  int chosen = 0;
-  bool measured = false;
+  Algorithm algorithm{};
+  bool chosen = false;
+
+  explicit Plan(Library& lt) : lt(lt) {}
+  ~Plan() {
+    if (desc != nullptr) lt.desc_destroy(desc);
+    for (MatrixLayout layout : {a, b, d}) {
+      if (layout != nullptr) lt.layout_destroy(layout);
+    }
+  }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
 };
 
-using Key = std::tuple<int, int, int, int, int, int, int, int, int, int64_t, int64_t, int64_t, int, int, int, bool>;
+// What tells products apart: m first, then everything else.
+using Key = std::array<int64_t, 20>;
+
+// Powers of two, up to 256, that addresses are multiples of.
+struct Alignments {
+  uint32_t a, b, d;
+};
+
+uint32_t alignment_of(const void* address) {
+  const auto bits = reinterpret_cast<uintptr_t>(address) | kMaxAlignment;
+  return static_cast<uint32_t>(bits & (~bits + 1));
+}
+
+Key key_of(const Product& p, Epilogue epilogue, bool bias, const Alignments& aligned, int ordinal) {
+  return {p.m,        p.n,        p.k,        p.lda,  p.ldb,   p.a_transposed, p.b_transposed,
+          p.batch,    p.a_stride, p.b_stride, p.d_stride, p.dtype, p.tf32,     static_cast<int64_t>(epilogue),
+          bias,       aligned.a,  aligned.b,  aligned.d,  ordinal, 0};
+}
+
+// Products that share an algorithm: numbers of rows from one eighth of a power of two to the next are alike. Without
+// this, every sequence length would be measured anew.
+Key family_of(Key key) {
+  const int64_t rows = key[0];
+  int64_t step = 1;
+  while (step * 16 <= rows) step *= 2;
+  key[0] = (rows + step - 1) / step * step;
+  // Distances between matrices follow from the rows.
+  for (int field : {8, 9, 10}) key[field] = key[field] != 0;
+  return key;
+}
 
 MatrixLayout make_layout(Library& lt, cudaDataType_t type, int rows, int columns, int leading, int batch, int64_t stride) {
   MatrixLayout layout = nullptr;
@@ -153,40 +220,112 @@ MatrixLayout make_layout(Library& lt, cudaDataType_t type, int rows, int columns
 }
 
 // cuBLASLt is column-major: the row-major D [m, n] is its D' [n, m] = op(B') op(A'), so the operands change places.
-Plan make_plan(Library& lt, const Product& p, Epilogue epilogue, bool bias) {
-  Plan plan;
+std::unique_ptr<Plan> make_plan(Library& lt, const Product& p, Epilogue epilogue, bool bias) {
+  auto plan = std::make_unique<Plan>(lt);
   const cudaDataType_t type = data_type(p.dtype);
   const int compute = p.dtype == F32 && p.tf32 != 0 ? kCompute32FFastTf32 : kCompute32F;
-  check_blas(lt.desc_create(&plan.desc, compute, CUDA_R_32F), "descriptor");
+  check_blas(lt.desc_create(&plan->desc, compute, CUDA_R_32F), "descriptor");
   const int first = p.b_transposed ? kOperationT : kOperationN;
   const int second = p.a_transposed ? kOperationT : kOperationN;
-  check_blas(lt.desc_set(plan.desc, kDescTransA, &first, sizeof first), "transpose");
-  check_blas(lt.desc_set(plan.desc, kDescTransB, &second, sizeof second), "transpose");
+  check_blas(lt.desc_set(plan->desc, kDescTransA, &first, sizeof first), "transpose");
+  check_blas(lt.desc_set(plan->desc, kDescTransB, &second, sizeof second), "transpose");
   uint32_t code = epilogue == Epilogue::Relu ? kEpilogueRelu : epilogue == Epilogue::GeluTanh ? kEpilogueGelu : 0;
   if (bias) code |= kEpilogueBias;
   if (code == 0) code = kEpilogueDefault;
-  check_blas(lt.desc_set(plan.desc, kDescEpilogue, &code, sizeof code), "epilogue");
+  check_blas(lt.desc_set(plan->desc, kDescEpilogue, &code, sizeof code), "epilogue");
   if (bias) {
     const int bias_type = type;
-    check_blas(lt.desc_set(plan.desc, kDescBiasType, &bias_type, sizeof bias_type), "bias type");
+    check_blas(lt.desc_set(plan->desc, kDescBiasType, &bias_type, sizeof bias_type), "bias type");
   }
-  plan.a = p.b_transposed ? make_layout(lt, type, p.k, p.n, p.ldb, p.batch, p.b_stride)
-                          : make_layout(lt, type, p.n, p.k, p.ldb, p.batch, p.b_stride);
-  plan.b = p.a_transposed ? make_layout(lt, type, p.m, p.k, p.lda, p.batch, p.a_stride)
-                          : make_layout(lt, type, p.k, p.m, p.lda, p.batch, p.a_stride);
-  plan.d = make_layout(lt, type, p.n, p.m, p.n, p.batch, p.d_stride);
+  plan->a = p.b_transposed ? make_layout(lt, type, p.k, p.n, p.ldb, p.batch, p.b_stride)
+                           : make_layout(lt, type, p.n, p.k, p.ldb, p.batch, p.b_stride);
+  plan->b = p.a_transposed ? make_layout(lt, type, p.m, p.k, p.lda, p.batch, p.a_stride)
+                           : make_layout(lt, type, p.k, p.m, p.lda, p.batch, p.a_stride);
+  plan->d = make_layout(lt, type, p.n, p.m, p.n, p.batch, p.d_stride);
+  return plan;
+}
+
+// Algorithms for a product, the most promising first.
+std::vector<HeuristicResult> find_candidates(Library& lt, Handle handle, const Plan& plan, const Alignments& aligned) {
   Preference preference = nullptr;
   check_blas(lt.preference_create(&preference), "preference");
-  check_blas(lt.preference_set(preference, kPreferenceWorkspace, &kWorkspaceBytes, sizeof kWorkspaceBytes), "workspace");
-  plan.candidates.resize(kCandidates);
+  int status = lt.preference_set(preference, kPreferenceWorkspace, &kWorkspaceBytes, sizeof kWorkspaceBytes);
+  const uint32_t alignments[] = {aligned.b, aligned.a, aligned.d, aligned.d};
+  for (int operand = 0; operand < 4 && status == 0; operand++) {
+    status = lt.preference_set(preference, kPreferenceAlignment + operand, &alignments[operand], sizeof(uint32_t));
+  }
+  std::vector<HeuristicResult> candidates(kCandidates);
   int found = 0;
-  const int status = lt.heuristic(lt.handle, plan.desc, plan.a, plan.b, plan.d, plan.d, preference, kCandidates,
-                                  plan.candidates.data(), &found);
+  if (status == 0) {
+    status = lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.d, plan.d, preference, kCandidates,
+                          candidates.data(), &found);
+  }
   lt.preference_destroy(preference);
   check_blas(status, "heuristic");
-  plan.candidates.resize(found);
   if (found == 0) throw std::runtime_error("cuBLASLt offers no algorithm for this product");
-  return plan;
+  candidates.resize(found);
+  return candidates;
+}
+
+// Times work on a stream; the events are gone when it is.
+class Stopwatch {
+ public:
+  explicit Stopwatch(cudaStream_t stream) : stream_(stream) {
+    check(cudaEventCreate(&start_), "event");
+    check(cudaEventCreate(&stop_), "event");
+  }
+  ~Stopwatch() {
+    if (start_ != nullptr) cudaEventDestroy(start_);
+    if (stop_ != nullptr) cudaEventDestroy(stop_);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+  void start() { check(cudaEventRecord(start_, stream_), "event"); }
+  float stop() {
+    float ms = 0.f;
+    check(cudaEventRecord(stop_, stream_), "event");
+    check(cudaEventSynchronize(stop_), "event");
+    check(cudaEventElapsedTime(&ms, start_, stop_), "event");
+    return ms;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t start_ = nullptr;
+  cudaEvent_t stop_ = nullptr;
+};
+
+// The fastest of the candidates. `run` enqueues the product on a stream by an algorithm and returns its status.
+template <typename Run>
+Algorithm fastest(const std::vector<HeuristicResult>& candidates, cudaStream_t stream, Run run) {
+  Stopwatch watch(stream);
+  float best = 0.f;
+  const Algorithm* chosen = nullptr;
+  for (const HeuristicResult& candidate : candidates) {
+    if (run(candidate.algorithm, stream) != 0) continue;
+    watch.start();
+    for (int r = 0; r < kTimedRuns; r++) run(candidate.algorithm, stream);
+    const float ms = watch.stop();
+    if (chosen != nullptr && ms >= best) continue;
+    best = ms;
+    chosen = &candidate.algorithm;
+  }
+  if (chosen == nullptr) throw std::runtime_error("cuBLASLt ran none of its algorithms for this product");
+  return *chosen;
+}
+
+// Plans by product and algorithms by family, shared by all devices of the process.
+struct Chosen {
+  std::mutex guard;
+  std::map<Key, std::unique_ptr<Plan>> plans;
+  std::map<Key, Algorithm> algorithms;
+};
+
+// Never destroyed: at the end of the process the library may be gone before it.
+Chosen& chosen() {
+  static Chosen& instance = *new Chosen;
+  return instance;
 }
 
 }  // namespace
@@ -194,55 +333,49 @@ Plan make_plan(Library& lt, const Product& p, Epilogue epilogue, bool bias) {
 bool cublaslt_available(std::string* reason) {
   const Library& lt = library();
   if (reason != nullptr) *reason = lt.reason;
-  return lt.handle != nullptr;
+  return lt.file != nullptr;
 }
 
 void cublaslt_product(Device& device, cudaStream_t stream, const Product& p, const void* a, const void* b,
                       const void* bias, void* d, Epilogue epilogue) {
   Library& lt = library();
-  if (lt.handle == nullptr) throw std::runtime_error(lt.reason);
-  static std::map<Key, Plan> plans;
-  static std::mutex guard;
-  const std::lock_guard<std::mutex> lock(guard);
-  const Key key{p.m,       p.n,        p.k,        p.lda,      p.ldb,   p.a_transposed,
-                p.b_transposed, p.batch, p.dtype, p.a_stride, p.b_stride, p.d_stride,
-                p.tf32,    static_cast<int>(epilogue), device.ordinal(), bias != nullptr};
-  auto at = plans.find(key);
-  if (at == plans.end()) at = plans.emplace(key, make_plan(lt, p, epilogue, bias != nullptr)).first;
-  Plan& plan = at->second;
+  if (lt.file == nullptr) throw Unsupported(lt.reason);
+  Chosen& all = chosen();
+  const std::lock_guard<std::mutex> lock(all.guard);
+  const Handle handle = handle_of(lt, device.ordinal());
+  // An algorithm that needs an aligned result reads the bias in the same units.
+  const uint32_t aligned_d = std::min(alignment_of(d), bias != nullptr ? alignment_of(bias) : kMaxAlignment);
+  const Alignments aligned{alignment_of(a), alignment_of(b), aligned_d};
+  const Key key = key_of(p, epilogue, bias != nullptr, aligned, device.ordinal());
+  auto at = all.plans.find(key);
+  if (at == all.plans.end()) {
+    if (all.plans.size() >= kMaxPlans) all.plans.clear();
+    at = all.plans.emplace(key, make_plan(lt, p, epilogue, bias != nullptr)).first;
+  }
+  Plan& plan = *at->second;
   if (bias != nullptr) check_blas(lt.desc_set(plan.desc, kDescBiasPointer, &bias, sizeof bias), "bias");
   void* workspace = device.workspace(kWorkspaceBytes);
   const float one = 1.f, zero = 0.f;
-  const auto run = [&](const HeuristicResult& candidate) {
-    return lt.matmul(lt.handle, plan.desc, &one, b, plan.a, a, plan.b, &zero, d, plan.d, d, plan.d, &candidate.algorithm,
-                     workspace, kWorkspaceBytes, stream);
+  const auto run = [&](const Algorithm& algorithm, cudaStream_t on) {
+    return lt.matmul(handle, plan.desc, &one, b, plan.a, a, plan.b, &zero, d, plan.d, d, plan.d, &algorithm, workspace,
+                     kWorkspaceBytes, on);
   };
-  if (!plan.measured && !device.capturing()) {
-    cudaEvent_t start, stop;
-    check(cudaEventCreate(&start), "event");
-    check(cudaEventCreate(&stop), "event");
-    float best = 0.f;
-    bool any = false;
-    for (size_t i = 0; i < plan.candidates.size(); i++) {
-      if (run(plan.candidates[i]) != 0) continue;
-      check(cudaEventRecord(start, stream), "event");
-      for (int r = 0; r < kTimedRuns; r++) run(plan.candidates[i]);
-      check(cudaEventRecord(stop, stream), "event");
-      check(cudaEventSynchronize(stop), "event");
-      float ms = 0.f;
-      check(cudaEventElapsedTime(&ms, start, stop), "event");
-      if (!any || ms < best) {
-        best = ms;
-        plan.chosen = static_cast<int>(i);
-        any = true;
-      }
+  if (!plan.chosen) {
+    const Key family = family_of(key);
+    const auto known = all.algorithms.find(family);
+    HeuristicResult result{};
+    const bool fits = known != all.algorithms.end() &&
+                      lt.check_algorithm(handle, plan.desc, plan.a, plan.b, plan.d, plan.d, &known->second, &result) == 0 &&
+                      result.workspace_bytes <= kWorkspaceBytes;
+    if (fits) {
+      plan.algorithm = known->second;
+    } else {
+      plan.algorithm = fastest(find_candidates(lt, handle, plan, aligned), device.timing_stream(), run);
+      all.algorithms[family] = plan.algorithm;
     }
-    cudaEventDestroy(start);
-    cudaEventDestroy(stop);
-    if (!any) throw std::runtime_error("cuBLASLt ran none of its algorithms for this product");
-    plan.measured = true;
+    plan.chosen = true;
   }
-  check_blas(run(plan.candidates[plan.chosen]), "matmul");
+  check_blas(run(plan.algorithm, stream), "matmul");
 }
 
 }  // namespace pergola

@@ -28,10 +28,11 @@ struct Product {
 // What cuBLASLt adds after the product.
 enum class Epilogue : int32_t { None = 0, Relu = 1, GeluTanh = 2 };
 
-// True when the library was found; `reason` says where it was looked for otherwise.
+// True when the library was found; `reason` says where it was looked for otherwise. PERGOLA_CUBLASLT names its file.
 bool cublaslt_available(std::string* reason);
 
-// Enqueues the product. The first call of a shape times the candidates, unless the stream is being captured.
+// Enqueues the product. The first call of a shape times the candidates, on a stream of its own while a step is captured.
+// Throws Unsupported without the library.
 void cublaslt_product(Device& device, cudaStream_t stream, const Product& product, const void* a, const void* b,
                       const void* bias, void* d, Epilogue epilogue);
 

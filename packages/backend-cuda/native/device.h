@@ -1,78 +1,46 @@
-// One CUDA device: its stream, a caching allocator, pinned staging for transfers, and captured graphs.
+// One CUDA device: its stream, its memory, and captured graphs.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <set>
-#include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
+
+#include "pinned.h"
+#include "pool.h"
 
 namespace pergola {
 
-// Thrown when the device has no room even after the pool was emptied.
-struct OutOfMemory : std::exception {
-  size_t requested, live, pooled, free_bytes, total;
-  std::string text;
-  OutOfMemory(size_t requested, size_t live, size_t pooled, size_t free_bytes, size_t total);
-  const char* what() const noexcept override { return text.c_str(); }
-};
-
-// Best-fit allocator over large cudaMalloc segments. Everything runs on one stream, so a freed block may be
-// handed out again at once: later work is ordered behind the work that still uses it.
-class Pool {
- public:
-  ~Pool();
-  void* allocate(size_t bytes);
-  // False when the address is not from this pool.
-  bool free(void* address);
-  // Returns wholly free segments to the driver.
-  void trim();
-  size_t live_bytes() const { return live_; }
-  size_t pooled_bytes() const { return reserved_ - live_; }
-
- private:
-  struct Block {
-    size_t bytes;
-    bool used;
-    uintptr_t segment;
-  };
-  void insert_free(uintptr_t address, size_t bytes);
-  void erase_free(uintptr_t address, size_t bytes);
-  std::map<uintptr_t, Block> blocks_;
-  std::set<std::pair<size_t, uintptr_t>> free_;
-  std::map<uintptr_t, size_t> segments_;
-  size_t live_ = 0;
-  size_t reserved_ = 0;
-};
-
-// Pinned host bytes that a captured upload reads at every replay.
-struct PinnedCopy {
-  PinnedCopy(const void* source, size_t bytes);
-  ~PinnedCopy();
-  PinnedCopy(const PinnedCopy&) = delete;
-  PinnedCopy& operator=(const PinnedCopy&) = delete;
-  void* host = nullptr;
-};
-
 // A captured sequence of launches with the memory that it uses.
 struct Graph {
+  Graph() = default;
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
   cudaGraphExec_t exec = nullptr;
   size_t nodes = 0;
+  // Nobody else allocates from it while the graph lives: each replay writes to the same places again.
   std::unique_ptr<Pool> pool;
   std::vector<std::unique_ptr<PinnedCopy>> uploads;
 };
 
+// Not thread-safe: one thread drives a device. Only `pinned()` may be used from others.
 class Device {
  public:
-  explicit Device(int ordinal);
+  // `development`: errors of kernels are waited for after every launch, so that they name their op, and every tensor is
+  // an allocation of the driver's own, so that tools see its bounds.
+  Device(int ordinal, bool development);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
+
+  // Makes this the device of the calling thread; every entry from outside starts with it.
+  void activate() const;
 
   void* allocate(size_t bytes);
   void free(void* address);
@@ -81,13 +49,19 @@ class Device {
 
   // Copies through pinned staging; returns once `source` may be changed. A captured upload is part of each replay.
   void upload(void* target, const void* source, size_t bytes);
-  void synchronize();
+  const std::shared_ptr<PinnedCache>& pinned() const { return pinned_; }
   cudaStream_t stream() const { return stream_; }
   int ordinal() const { return ordinal_; }
+  bool development() const { return development_; }
   const cudaDeviceProp& properties() const { return properties_; }
 
-  // Memory for the duration of one launcher, reused by the next call on the stream.
+  // Memory for the duration of one launcher, reused by the next call on the stream. Ask for it once per launcher.
   void* workspace(size_t bytes);
+  // Lets a kernel use this much dynamic shared memory, which has to be said where it is above 48 KiB.
+  void allow_shared(const void* kernel, int bytes);
+  // A stream to time work on: that of the device, or one beside it while a step is captured, which waits for nothing
+  // that is captured. Throws away no order: use it only for work whose results nobody reads.
+  cudaStream_t timing_stream();
 
   void begin_capture();
   int end_capture();
@@ -98,25 +72,31 @@ class Device {
   void destroy_graph(int id);
   bool capturing() const { return capture_ != nullptr; }
 
+  // Records one of two timing events; elapsed_ms waits for both.
+  void mark_time(int slot);
+  float elapsed_ms();
+
  private:
-  struct Staging {
-    void* host = nullptr;
-    cudaEvent_t done = nullptr;
-    bool busy = false;
-  };
+  void retire(std::unique_ptr<Pool> pool);
+
   int ordinal_;
+  bool development_;
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
+  cudaStream_t side_stream_ = nullptr;
+  // What the stream had to do when the capture began.
+  cudaEvent_t before_capture_ = nullptr;
+  cudaEvent_t marks_[2] = {nullptr, nullptr};
   Pool pool_;
-  void retire(std::unique_ptr<Pool> pool);
+  StagingRing staging_;
+  std::shared_ptr<PinnedCache> pinned_ = std::make_shared<PinnedCache>();
   // The step being captured.
   std::unique_ptr<Graph> capture_;
-  std::unordered_map<int, Graph> graphs_;
+  std::unordered_map<int, std::unique_ptr<Graph>> graphs_;
   int next_graph_ = 1;
   // Pools of ended graphs whose results are still in use.
   std::vector<std::unique_ptr<Pool>> retired_;
-  Staging staging_[2];
-  int next_staging_ = 0;
+  std::unordered_set<const void*> shared_allowed_;
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
 };

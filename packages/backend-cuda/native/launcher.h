@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "errors.h"
+
 namespace pergola {
 
 class Device;
@@ -52,10 +54,6 @@ struct Registration {
   static void name(const ::pergola::Call& call); \
   static const ::pergola::Registration registration_##name(#name, &name); \
   static void name(const ::pergola::Call& call)
-
-// Throws with the CUDA error's text when a call or the last launch failed.
-void check(cudaError_t status, const char* what);
-inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
 
 // dtype codes of the parameter blocks, in the order of DTYPES in @pergola/core.
 enum DType : int32_t { F32 = 0, F16 = 1, BF16 = 2, I32 = 3, U32 = 4, U8 = 5, BOOL = 6 };

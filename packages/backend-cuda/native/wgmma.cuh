@@ -16,6 +16,13 @@ __device__ __forceinline__ void wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory");
 }
 
+// Keeps the compiler from moving reads of accumulators before the wait that completes them. No instruction.
+template <int N>
+__device__ __forceinline__ void settle(float (&d)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+
 // Shared-memory matrix descriptor of a swizzled tile. Widths of 64, 32 and 16 halves use the 128, 64 and 32 byte
 // swizzle; eight rows repeat every `width * 16` bytes in both operand orders.
 template <int Width>

@@ -1,31 +1,55 @@
-// Runs the conformance suite on a CUDA device and prints every failure, then a summary.
+// Checks a CUDA device: the conformance suite in f32, f16 and bf16, every case with every strategy of its kernel.
 //
-//   node scripts/check-device.mjs [--quick] [--op=name,name]
+//   node scripts/check-device.mjs [--quick] [--op=name,name] [--strategy=name,name]
+//   compute-sanitizer --tool memcheck node scripts/check-device.mjs --sanitize [--minutes=2.5] [--op=...]
 //
-// Each op runs in a child process that serves all following ops too, until one of them loses the device: the next op
-// then gets a fresh child, so one faulty kernel does not hide the others.
+// Prints every failure on one line, then counts by dtype and by op; ends with 1 when something failed. Each op runs in a
+// child process that serves all following ops too, until one of them loses the device: the next op then gets a fresh
+// child, so one faulty kernel does not hide the others.
+//
+// With --sanitize the small cases run once each in this process and without fences: every tensor is an allocation of its
+// own, so memcheck sees its bounds, and every kernel is waited for, so a report names the op before it. Values are not
+// compared. Ops take turns, so that a run that is cut short by --minutes has seen something of each.
+//
+// As one file for a machine without npm, where PERGOLA_CUDA_ADDON names the addon:
+//
+//   node ../../scripts/bundle-device-tests.mjs --script packages/backend-cuda/scripts/check-device.mjs --out out/check-device.mjs
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { coreOps } from '@pergola/core';
+import { coreOps, sizeOf, UnsupportedOpError } from '@pergola/core';
 import {
+  caseDTypes,
   coreCases,
   describeResult,
+  prepareCase,
   quickCases,
   runWithExclusions,
+  uploadInput,
 } from '@pergola/core/conformance';
 import { sparseOps } from '@pergola/sparse';
 import { sparseCases } from '@pergola/sparse/conformance';
-import { createCudaDevice } from '@pergola/backend-cuda';
+import { createCudaDevice, probeCuda } from '@pergola/backend-cuda';
 
 const LOST = 3;
+const STATUSES = ['passed', 'failed', 'skipped', 'excluded'];
+// Of the cases for the sanitizers: enough elements for several blocks of every kernel.
+const SMALL_ELEMENTS = 40_000;
 const options = new Map(
   process.argv.slice(2).map((argument) => argument.replace(/^--/, '').split('=')),
 );
-const chosen = options.get('op')?.split(',');
+const chosenOps = options.get('op')?.split(',');
+const chosenStrategies = options.get('strategy')?.split(',');
 const ops = [...coreOps(), ...sparseOps()]
   .map(({ name }) => name)
-  .filter((name) => chosen?.includes(name) ?? true);
+  .filter((name) => chosenOps?.includes(name) ?? true);
+
+/** Cases of the chosen ops by name of the op. */
+function casesByOp() {
+  const all = [...coreCases(), ...sparseCases()];
+  const cases = options.has('quick') ? quickCases(all) : all;
+  return new Map(ops.map((op) => [op, cases.filter((item) => item.op.name === op)]));
+}
 
 function say(message) {
   process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -34,15 +58,16 @@ function say(message) {
 /** Runs the cases of all ops from `first` on, one JSON line for each result; ends the process when the device is lost. */
 async function serve(first) {
   const device = await createCudaDevice();
-  const all = [...coreCases(), ...sparseCases()];
-  const cases = options.has('quick') ? quickCases(all) : all;
+  const cases = casesByOp();
   say({ device: device.info.description });
   for (const op of ops.slice(first)) {
     say({ op });
-    for (const testCase of cases.filter((item) => item.op.name === op)) {
+    for (const testCase of cases.get(op)) {
       for (const result of await runWithExclusions(device, testCase)) {
-        const { status, path } = result;
-        say({ status, path, line: status === 'passed' ? '' : describeResult(result) });
+        const { status, path, dtype, strategy } = result;
+        if (chosenStrategies !== undefined && !chosenStrategies.includes(strategy)) continue;
+        const line = status === 'passed' ? '' : describeResult(result);
+        say({ status, path, dtype, strategy, line });
         if (status === 'failed' && result.message.includes('DeviceLostError')) process.exit(LOST);
       }
     }
@@ -66,35 +91,139 @@ async function follow(first, report) {
   return { begun, code: await ended };
 }
 
-async function main() {
-  const counts = { passed: 0, failed: 0, skipped: 0, excluded: 0 };
-  const failures = new Map();
+/** Counts of results by status, for each value of a label. */
+class Tally {
+  counts = new Map();
+
+  add(label, status) {
+    const row = this.counts.get(label) ?? new Map(STATUSES.map((name) => [name, 0]));
+    row.set(status, row.get(status) + 1);
+    this.counts.set(label, row);
+  }
+
+  lines() {
+    return [...this.counts].map(([label, row]) => {
+      const parts = [...row].filter(([, count]) => count > 0);
+      return `  ${label}: ${parts.map(([status, count]) => `${count} ${status}`).join(', ')}`;
+    });
+  }
+}
+
+async function conform() {
+  const [byDType, byStrategy, failures] = [new Tally(), new Tally(), new Tally()];
   const fallbacks = new Set();
+  const lost = [];
   let current = '';
-  const report = ({ device, op, status, path, line }) => {
+  const report = ({ device, op, status, path, dtype, strategy, line }) => {
     if (device !== undefined) console.log(device);
     if (op !== undefined) current = op;
     if (status === undefined) return;
-    counts[status]++;
+    byDType.add(dtype ?? 'no dtype', status);
+    if (strategy !== undefined) byStrategy.add(`${current} ${strategy}`, status);
     if (path !== undefined && path !== 'kernel') fallbacks.add(`${current} (${path})`);
     if (status !== 'failed') return;
     console.log(`FAILED ${line}`);
-    failures.set(current, (failures.get(current) ?? 0) + 1);
+    failures.add(current, status);
   };
   for (let next = 0; next < ops.length;) {
     const { begun, code } = await follow(next, report);
     if (code === 0) break;
-    console.log(`The device was lost (exit code ${code}) in ${current}.`);
+    console.log(`The device was lost (exit code ${code}) in ${current || 'the beginning'}.`);
+    lost.push(current);
     if (begun === 0) process.exit(1);
     next += begun;
   }
-  const total = Object.entries(counts).map(([status, count]) => `${count} ${status}`);
-  console.log(`${ops.length} ops: ${total.join(', ')}`);
-  for (const [op, count] of failures) console.log(`  ${op}: ${count} failed`);
+  console.log(`${ops.length} ops, by dtype:`);
+  for (const line of byDType.lines()) console.log(line);
+  console.log('Strategies that were forced:');
+  for (const line of byStrategy.lines()) console.log(line);
   if (fallbacks.size > 0)
     console.log(`Without a kernel of their own: ${[...fallbacks].join(', ')}`);
-  process.exitCode = counts.failed === 0 ? 0 : 1;
+  const good = failures.counts.size === 0 && lost.length === 0;
+  console.log(good ? 'Nothing failed.' : 'Ops with failures:');
+  for (const line of failures.lines()) console.log(line);
+  process.exitCode = good ? 0 : 1;
 }
 
-if (options.has('from')) await serve(Number(options.get('from')));
-else await main();
+/** One execution on plain memory; its results are read, so that it has run. */
+async function executeOnce(device, { op, attrs }, { inputs }, strategy) {
+  const made = [];
+  const tensors = inputs.map((input) => {
+    if (input === undefined) return undefined;
+    const { base, tensor } = uploadInput(device, input);
+    made.push(base, tensor);
+    return tensor;
+  });
+  try {
+    const outputs = device.execute(op, tensors, attrs, strategy);
+    made.push(...outputs);
+    for (const output of outputs) await output.data();
+    return true;
+  } catch (error) {
+    if (strategy !== undefined && error instanceof UnsupportedOpError) return false;
+    throw error;
+  } finally {
+    for (const tensor of new Set(made)) tensor.dispose();
+  }
+}
+
+/** Every small case of an op in every dtype, by each strategy, one execution at a time. */
+function* smallWork(device, op, cases) {
+  for (const testCase of cases) {
+    for (const dtype of caseDTypes(testCase, device.info.dtypes)) {
+      const prepared = prepareCase(testCase, dtype);
+      const tensors = [...prepared.inputs, ...prepared.outputs].filter(
+        (spec) => spec !== undefined,
+      );
+      if (tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0) > SMALL_ELEMENTS) continue;
+      for (const strategy of [
+        undefined,
+        ...(device.backend.kernel(testCase.op)?.strategies ?? []),
+      ]) {
+        const label = `${op} / ${testCase.name} (${[dtype, strategy].filter(Boolean).join(', ')})`;
+        yield { label, run: () => executeOnce(device, testCase, prepared, strategy) };
+      }
+    }
+  }
+}
+
+async function sanitize() {
+  const device = await createCudaDevice({ development: true });
+  console.log(device.info.description);
+  const end = performance.now() + Number(options.get('minutes') ?? 2.5) * 60_000;
+  const queues = [...casesByOp()].map(([op, cases]) => smallWork(device, op, cases));
+  let [executed, refused, failed] = [0, 0, 0];
+  for (let turns = queues; turns.length > 0;) {
+    const left = [];
+    for (const queue of turns) {
+      const { value, done } = queue.next();
+      if (done) continue;
+      left.push(queue);
+      if (performance.now() > end) continue;
+      try {
+        if (await value.run()) executed++;
+        else refused++;
+      } catch (error) {
+        failed++;
+        console.log(`FAILED ${value.label}: ${error.message}`);
+        if (error.name === 'DeviceLostError') process.exit(1);
+      }
+    }
+    if (performance.now() > end) {
+      console.log(`Time is up: ${left.length} of ${ops.length} ops have cases left.`);
+      break;
+    }
+    turns = left;
+  }
+  device.dispose();
+  console.log(`${executed} executed, ${refused} refused by their strategy, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+const { count, reason } = probeCuda();
+if (count === 0) {
+  console.log(reason);
+  process.exitCode = 1;
+} else if (options.has('from')) await serve(Number(options.get('from')));
+else if (options.has('sanitize')) await sanitize();
+else await conform();

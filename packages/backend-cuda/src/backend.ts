@@ -1,10 +1,7 @@
 /** The CUDA backend: memory, transfers and the kernel table over the native addon. */
 import {
   Device,
-  DeviceLostError,
   InputError,
-  LifetimeError,
-  OutOfMemoryError,
   UnsupportedOpError,
   type Backend,
   type BackendMemory,
@@ -13,40 +10,36 @@ import {
   type Op,
   type Recording,
 } from '@pergola/core';
+import { attempt, translate } from './errors.ts';
 import type { CudaBuffer, CudaContext, CudaKernel } from './kernel.ts';
 import { KERNEL_TABLE } from './kernels/table.ts';
 import { addonPath, loadAddon, type NativeDevice } from './native.ts';
 
 /** Options of `createCudaDevice`. */
 export interface CudaDeviceOptions {
-  /** Which device, in the driver's order. */
+  /** Which device, in the driver's order; 0 by default. */
   readonly ordinal?: number;
+  /**
+   * Products of f32 matrices in TF32: several times faster, operands rounded to 10 bits of fraction; false by default,
+   * which is full precision.
+   */
+  readonly tf32?: boolean;
+  /**
+   * Waits after every kernel, so that an error of a kernel names its op and not one behind it, and gives every tensor an
+   * allocation of its own, so that compute-sanitizer sees its bounds; false by default. Slow.
+   */
+  readonly development?: boolean;
 }
 
-export const CUDA_DEVICE_DEFAULTS: Required<CudaDeviceOptions> = { ordinal: 0 };
+export const CUDA_DEVICE_DEFAULTS: Required<CudaDeviceOptions> = {
+  ordinal: 0,
+  tf32: false,
+  development: false,
+};
 
 // bf16 tensor cores and the kernels' cp.async need Ampere.
 const MIN_CAPABILITY = 80;
 const DTYPES_ON_CUDA: readonly DType[] = ['f32', 'f16', 'bf16', 'i32', 'u32', 'u8', 'bool'];
-
-/** Turns an error of the addon into the house's classes. */
-function translate(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  const { code } = error as { code?: string };
-  if (code === 'OUT_OF_MEMORY')
-    return new OutOfMemoryError(`cuda: ${error.message}.`, { cause: error });
-  if (code === 'DISPOSED') return new LifetimeError(`cuda: ${error.message}.`, { cause: error });
-  if (code === 'CUDA') return new DeviceLostError(`cuda: ${error.message}.`, { cause: error });
-  return error;
-}
-
-function attempt<T>(body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw translate(error);
-  }
-}
 
 class CudaBackend implements Backend<CudaContext, CudaBuffer> {
   readonly name = 'cuda';
@@ -54,6 +47,7 @@ class CudaBackend implements Backend<CudaContext, CudaBuffer> {
   readonly context: CudaContext;
   readonly #device: NativeDevice;
   #recording = false;
+  #disposed = false;
 
   constructor(context: CudaContext) {
     this.context = context;
@@ -113,24 +107,29 @@ class CudaBackend implements Backend<CudaContext, CudaBuffer> {
     try {
       body();
     } catch (error) {
-      device.abortCapture();
+      attempt(() => device.abortCapture());
       throw error;
     } finally {
       this.#recording = false;
     }
     const graph = attempt(() => device.endCapture());
+    // Graphs go with their device.
+    const dispose = (): void => {
+      if (!this.#disposed) attempt(() => device.destroyGraph(graph));
+    };
     const replay = (): void => {
       if (this.#recording) {
         throw new InputError('replay: a step must not be replayed while another is recorded.');
       }
       attempt(() => device.launchGraph(graph));
     };
-    replay();
-    return {
-      commands: device.graphNodes(graph),
-      replay,
-      dispose: () => attempt(() => device.destroyGraph(graph)),
-    };
+    try {
+      replay();
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+    return { commands: device.graphNodes(graph), replay, dispose };
   }
 
   async sync(): Promise<void> {
@@ -151,6 +150,7 @@ class CudaBackend implements Backend<CudaContext, CudaBuffer> {
   }
 
   dispose(): void {
+    this.#disposed = true;
     this.#device.dispose();
   }
 }
@@ -175,14 +175,14 @@ export function probeCuda(): { readonly count: number; readonly reason: string }
  * @throws UnsupportedOpError when there is no addon, no driver, no such device, or one before Ampere.
  */
 export async function createCudaDevice(options: CudaDeviceOptions = {}): Promise<Device> {
-  const { ordinal } = { ...CUDA_DEVICE_DEFAULTS, ...options };
+  const { ordinal, tf32, development } = { ...CUDA_DEVICE_DEFAULTS, ...options };
   const { count, reason } = probeCuda();
   const addon = loadAddon();
   if (addon === undefined || count === 0) throw new UnsupportedOpError(reason);
   if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal >= count) {
     throw new UnsupportedOpError(`cuda: ordinal must be from 0 to ${count - 1}, got ${ordinal}.`);
   }
-  const device = attempt(() => new addon.NativeDevice(ordinal));
+  const device = attempt(() => new addon.NativeDevice(ordinal, development));
   const { major, minor, name } = device.info();
   const capability = major * 10 + minor;
   if (capability < MIN_CAPABILITY) {
@@ -191,7 +191,8 @@ export async function createCudaDevice(options: CudaDeviceOptions = {}): Promise
       `cuda: ${name} has compute capability ${major}.${minor}; 8.0 (Ampere) or later is needed.`,
     );
   }
-  return new Device(new CudaBackend({ addon, device, capability }));
+  const productObstacle = addon.products();
+  return new Device(new CudaBackend({ addon, device, capability, tf32, productObstacle }));
 }
 
 export { addonPath };

@@ -8,6 +8,7 @@ import {
   type KernelCall,
   type TensorSpec,
 } from '@pergola/core';
+import { attempt } from './errors.ts';
 import type { NativeAddon, NativeDevice } from './native.ts';
 import type { ParamBlock } from './params.ts';
 
@@ -22,6 +23,10 @@ export interface CudaContext {
   readonly device: NativeDevice;
   /** Compute capability times ten: 80, 86, 89, 90. */
   readonly capability: number;
+  /** f32 products may round their operands to TF32. */
+  readonly tf32: boolean;
+  /** Why there are no matrix products, or an empty text. */
+  readonly productObstacle: string;
 }
 
 /** A planned launch: one launcher with its parameter block and the element sizes of its buffers. */
@@ -72,7 +77,11 @@ export function planLaunch(
   };
 }
 
-/** Enqueues a planned launch: addresses of the inputs in slot order (0 when absent), then of the outputs. */
+/**
+ * Enqueues a planned launch: addresses of the inputs in slot order (0 when absent), then of the outputs.
+ *
+ * @throws OutOfMemoryError when there is no room for what the kernel needs besides, DeviceLostError after a kernel failed.
+ */
 export function runLaunch(
   plan: LaunchPlan,
   inputs: InputsOf<Binding<CudaBuffer>>,
@@ -87,5 +96,5 @@ export function runLaunch(
   outputs.forEach((binding, i) => {
     addresses[plan.slots + i] = binding.buffer.address + binding.offset * plan.outputBytes[i]!;
   });
-  context.device.launch(plan.launcher, addresses, plan.params);
+  attempt(() => context.device.launch(plan.launcher, addresses, plan.params));
 }

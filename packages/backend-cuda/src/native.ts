@@ -1,6 +1,7 @@
 /** The native addon: how it is found, and the types of its surface. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** One opened device of the addon. Addresses are plain numbers (device addresses stay below 2^53). */
@@ -41,9 +42,11 @@ export interface NativeDeviceInfo {
 
 /** The addon's exports. */
 export interface NativeAddon {
-  readonly NativeDevice: new (ordinal: number) => NativeDevice;
+  readonly NativeDevice: new (ordinal: number, development: boolean) => NativeDevice;
   /** Devices the driver offers, or 0 with the driver's reason. */
   probe(): { readonly count: number; readonly reason: string };
+  /** Why there are no matrix products, or an empty text. Looks for cuBLASLt. */
+  products(): string;
   /** Id of a launcher, or -1. */
   launcher(name: string): number;
 }
@@ -62,7 +65,7 @@ let loaded: NativeAddon | undefined;
  */
 export function addonPath(): string | undefined {
   const given = process.env['PERGOLA_CUDA_ADDON'];
-  if (given !== undefined) return given;
+  if (given !== undefined) return resolve(given);
   return CANDIDATES.map((path) => fileURLToPath(new URL(path, import.meta.url))).find(existsSync);
 }
 

@@ -8,9 +8,10 @@ import {
   mul,
   recordStep,
   type Device,
+  type StorageArray,
   type Tensor,
 } from '@pergola/core';
-import { sparseConv3dOp } from '@pergola/sparse';
+import { buildHash, neighborMapOp, sparseConv3dOp } from '@pergola/sparse';
 import { createCudaDevice, probeCuda } from '@pergola/backend-cuda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { synthInput } from '../../../testdata/synthetic.ts';
@@ -39,8 +40,9 @@ if (count === 0) {
     });
     afterAll(() => device.dispose());
 
-    const strategies = (): string[] =>
-      device.info.features.includes('wgmma') ? ['mma', 'wgmma'] : ['mma'];
+    /** `mma`, and the strategies of Hopper where the device is one. */
+    const strategies = (...hopper: string[]): string[] =>
+      device.info.features.includes('wgmma') ? ['mma', ...hopper] : ['mma'];
     const half = (name: string, shape: number[], dtype: 'f16' | 'bf16'): Tensor =>
       device.tensor(synthInput(name, shape), shape, dtype);
 
@@ -53,6 +55,10 @@ if (count === 0) {
         [80, true, [0, 200], [0, 131]],
         [96, false, [0, 65], [0, 257]],
         [128, false, [0, 1, 130], [0, 129, 200]],
+        [64, false, [0, 513], [0, 1030]],
+        [64, true, [0, 127, 1000], [0, 127, 1000]],
+        [80, false, [0, 128, 256], [0, 640, 640]],
+        [32, false, [0, 1], [0, 129]],
       ])('attention, head %i, causal %s', async (dim, causal, q, k) => {
         const out = await device.run(async () => {
           const [rows, keys] = [q.at(-1)!, k.at(-1)!];
@@ -66,7 +72,11 @@ if (count === 0) {
             execute(attentionOp, inputs, attrs, strategy)[0]!.floats();
           return {
             scalar: await run('scalar'),
-            others: await Promise.all(strategies().map(run)),
+            others: await Promise.all(
+              (dim > 96 ? strategies('wgmma') : strategies('wgmma', 'pipelined', 'pingPong')).map(
+                run,
+              ),
+            ),
           };
         });
         for (const other of out.others) {
@@ -81,6 +91,10 @@ if (count === 0) {
         [700, 900, 27, 128, 256],
         [260, 260, 27, 192, 32],
         [129, 64, 27, 64, 512],
+        [33, 40, 27, 64, 192],
+        [128, 128, 27, 96, 128],
+        [1, 1, 27, 128, 96],
+        [2000, 1999, 27, 192, 192],
       ])('sparseConv3d, %i rows of %i, %i taps, %i to %i', async (rows, xRows, taps, cin, cout) => {
         const out = await device.run(async () => {
           const side = Math.round(Math.cbrt(taps));
@@ -96,13 +110,34 @@ if (count === 0) {
             execute(sparseConv3dOp, inputs, {}, strategy)[0]!.floats();
           return {
             scalar: await run('scalar'),
-            others: await Promise.all(strategies().map(run)),
+            others: await Promise.all(strategies('wgmma', 'sorted', 'split').map(run)),
           };
         });
         for (const other of out.others) {
           expect(relativeError(other, out.scalar)).toBeLessThan(TOLERANCE[dtype]);
         }
       });
+    });
+
+    test.each([
+      ['a solid', (i: number) => [0, i % 9, Math.floor(i / 9) % 11, Math.floor(i / 99)]],
+      ['two batches', (i: number) => [Math.floor(i / 500), i % 10, Math.floor(i / 10) % 10, i % 7]],
+      ['far apart', (i: number) => [0, i * 3, 7, -i]],
+    ])('a map of %s onto itself is the same by symmetry', async (_name, voxel) => {
+      const rows = 997;
+      const [direct, symmetric] = await device.run(async () => {
+        const coords = device.tensor(
+          Int32Array.from(Array.from({ length: rows }, (_, i) => voxel(i)).flat()),
+          [rows, 4],
+        );
+        const table = buildHash(coords);
+        const attrs = { kernelSize: 3, stride: 1, padding: 1, dilation: 1 };
+        const inputs = [coords, table.coords, table.slots];
+        const run = (strategy: string): Promise<StorageArray> =>
+          execute(neighborMapOp, inputs, attrs, strategy)[0]!.data();
+        return [await run('direct'), await run('symmetric')];
+      });
+      expect(symmetric).toEqual(direct);
     });
 
     test('a recorded step replays its work and its uploads; its result outlives it', async () => {

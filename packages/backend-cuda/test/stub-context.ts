@@ -18,7 +18,8 @@ export function stubContext(capability: number): StubContext {
     },
   };
   // Planning reads nothing else of the addon, and nothing of the device.
-  return { context: { addon, device: {}, capability } as unknown as CudaContext, launchers };
+  const context = { addon, device: {}, capability, tf32: false, productObstacle: '' };
+  return { context: context as unknown as CudaContext, launchers };
 }
 
 /** The addon, or undefined after saying loudly that a test of it checks nothing. */

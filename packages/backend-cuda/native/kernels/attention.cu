@@ -1,5 +1,8 @@
 // attention: picks the kernel by dtype, head size and chip.
+#include <algorithm>
+
 #include "attention_mma.cuh"
+#include "attention_pipelined.cuh"
 #include "attention_scalar.cuh"
 #include "attention_wgmma.cuh"
 #include "device.h"
@@ -9,22 +12,36 @@ namespace pergola {
 namespace {
 
 // In the order of the strategies on the TypeScript side.
-enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2 };
+enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2, Pipelined = 3, PingPong = 4 };
 
 struct Params {
   AttentionParams attention;
   int32_t strategy;
 };
 
+template <typename T>
+using AttentionKernel = void (*)(const T*, const T*, const T*, const int32_t*, const int32_t*, T*, AttentionParams);
+
+// The sequences of one launch: one axis of its grid.
+constexpr int kMaxSequences = 65535;
+
+// Launches for all sequences, `rows` query rows in each block.
+template <typename T>
+void launch_sequences(const Call& call, const AttentionParams& p, AttentionKernel<T> kernel, int rows, int threads,
+                      int bytes) {
+  if (bytes > 0) call.device.allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+  for (int first = 0; first < p.sequences; first += kMaxSequences) {
+    const dim3 grid(ceil_div(p.max_q, rows), p.heads, std::min(kMaxSequences, p.sequences - first));
+    kernel<<<grid, threads, bytes, call.stream>>>(call.in<T>(0), call.in<T>(1), call.in<T>(2),
+                                                  call.in<int32_t>(3) + first, call.in<int32_t>(4) + first,
+                                                  call.out<T>(5), p);
+  }
+}
+
 template <typename T, int D, int Keys, int Stages, int Warpgroups, int Blocks>
 void launch_wgmma(const Call& call, const AttentionParams& p) {
-  const auto kernel = attention_wgmma<T, D, Keys, Stages, Warpgroups, Blocks>;
-  constexpr int bytes = attention_shared_bytes<D, Keys, Stages>();
-  static const cudaError_t raised = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  check(raised, "attention");
-  const dim3 grid(ceil_div(p.max_q, Warpgroups * 64), p.heads, p.sequences);
-  kernel<<<grid, Warpgroups * 128, bytes, call.stream>>>(call.in<T>(0), call.in<T>(1), call.in<T>(2),
-                                                         call.in<int32_t>(3), call.in<int32_t>(4), call.out<T>(5), p);
+  launch_sequences<T>(call, p, attention_wgmma<T, D, Keys, Stages, Warpgroups, Blocks>, Warpgroups * 64,
+                      Warpgroups * 128, attention_shared_bytes<D, Keys, Stages>());
 }
 
 // Heads are padded with zeros to the next multiple of 16. Two blocks a multiprocessor where the registers allow it: measured
@@ -51,15 +68,34 @@ void launch_wgmma_by_dim(const Call& call, const AttentionParams& p) {
   }
 }
 
+template <typename T, int D, bool TakeTurns>
+void launch_pipelined(const Call& call, const AttentionParams& p) {
+  constexpr int keys = 128;
+  constexpr int stages = 4;
+  launch_sequences<T>(call, p, attention_pipelined<T, D, keys, stages, TakeTurns>, kPipelinedRows, kPipelinedThreads,
+                      attention_shared_bytes<D, keys, stages>());
+}
+
+// Heads of up to 96: larger ones leave the ring no room.
+template <typename T, bool TakeTurns>
+void launch_pipelined_by_dim(const Call& call, const AttentionParams& p) {
+  switch ((p.dim + 15) / 16) {
+    case 1:
+    case 2:
+      return launch_pipelined<T, 32, TakeTurns>(call, p);
+    case 3:
+    case 4:
+      return launch_pipelined<T, 64, TakeTurns>(call, p);
+    case 5:
+      return launch_pipelined<T, 80, TakeTurns>(call, p);
+    default:
+      return launch_pipelined<T, 96, TakeTurns>(call, p);
+  }
+}
+
 template <typename T, int D>
 void launch_mma(const Call& call, const AttentionParams& p) {
-  const auto kernel = attention_mma<T, D>;
-  constexpr int bytes = attention_mma_shared_bytes<D>();
-  static const cudaError_t raised = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  check(raised, "attention");
-  const dim3 grid(ceil_div(p.max_q, kMmaRows), p.heads, p.sequences);
-  kernel<<<grid, kMmaThreads, bytes, call.stream>>>(call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3),
-                                                    call.in<int32_t>(4), call.out<T>(5), p);
+  launch_sequences<T>(call, p, attention_mma<T, D>, kMmaRows, kMmaThreads, attention_mma_shared_bytes<D>());
 }
 
 template <typename T>
@@ -72,28 +108,38 @@ void launch_mma_by_dim(const Call& call, const AttentionParams& p) {
 
 template <typename T>
 void launch_scalar(const Call& call, const AttentionParams& p) {
-  const dim3 grid(ceil_div(p.max_q, kScalarWarps), p.heads, p.sequences);
-  attention_scalar<T><<<grid, kScalarWarps * 32, 0, call.stream>>>(
-      call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3), call.in<int32_t>(4), call.out<T>(5), p);
+  launch_sequences<T>(call, p, attention_scalar<T>, kScalarWarps, kScalarWarps * 32, 0);
 }
 
 }  // namespace
 
 // Buffers: q, k, v, offsetsQ, offsetsK, out.
 PERGOLA_LAUNCHER(attention) {
-  const auto& [p, planned] = call.as<Params>();
+  const auto& params = call.as<Params>();
+  const AttentionParams& p = params.attention;
   if (p.max_q == 0) return;
   const bool aligned = aligned16(call.buffers[0]) && aligned16(call.buffers[1]) && aligned16(call.buffers[2]);
-  const int32_t strategy = aligned ? planned : Scalar;
-  if (strategy == Wgmma) {
-    if (p.dtype == F16) launch_wgmma_by_dim<__half>(call, p);
-    else launch_wgmma_by_dim<__nv_bfloat16>(call, p);
-  } else if (strategy == Mma) {
-    if (p.dtype == F16) launch_mma_by_dim<__half>(call, p);
-    else launch_mma_by_dim<__nv_bfloat16>(call, p);
-  } else if (p.dtype == F32) launch_scalar<float>(call, p);
-  else if (p.dtype == F16) launch_scalar<__half>(call, p);
-  else launch_scalar<__nv_bfloat16>(call, p);
+  const auto on_halves = [&](auto launch_halves) {
+    if (p.dtype == F16) launch_halves(__half{});
+    else launch_halves(__nv_bfloat16{});
+  };
+  switch (aligned ? params.strategy : Scalar) {
+    case Mma:
+      on_halves([&](auto zero) { launch_mma_by_dim<decltype(zero)>(call, p); });
+      break;
+    case Wgmma:
+      on_halves([&](auto zero) { launch_wgmma_by_dim<decltype(zero)>(call, p); });
+      break;
+    case Pipelined:
+      on_halves([&](auto zero) { launch_pipelined_by_dim<decltype(zero), false>(call, p); });
+      break;
+    case PingPong:
+      on_halves([&](auto zero) { launch_pipelined_by_dim<decltype(zero), true>(call, p); });
+      break;
+    default:
+      if (p.dtype == F32) launch_scalar<float>(call, p);
+      else on_halves([&](auto zero) { launch_scalar<decltype(zero)>(call, p); });
+  }
   check_launch("attention");
 }
 

@@ -34,26 +34,20 @@ __global__ void __launch_bounds__(kMmaThreads)
   constexpr int units = D / 8;
   extern __shared__ __align__(16) uint8_t raw[];
   const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(raw));
-  const int sequence = blockIdx.z;
   const int head = blockIdx.y;
-  const int q_begin = offsets_q[sequence];
-  const int q_count = offsets_q[sequence + 1] - q_begin;
-  const int first_row = blockIdx.x * kMmaRows;
-  if (first_row >= q_count) return;
-  const int k_begin = offsets_k[sequence];
-  const int k_count = offsets_k[sequence + 1] - k_begin;
-  const int rows = min(kMmaRows, q_count - first_row);
-  const T* q_rows = q + static_cast<int64_t>(q_begin + first_row) * p.q_row + static_cast<int64_t>(head) * p.q_head;
-  const T* k_rows = k + static_cast<int64_t>(k_begin) * p.k_row + static_cast<int64_t>(head) * p.k_head;
-  const T* v_rows = v + static_cast<int64_t>(k_begin) * p.v_row + static_cast<int64_t>(head) * p.v_head;
+  const BlockSpan span = block_span<kMmaRows, kMmaKeys>(offsets_q, offsets_k, p);
+  if (span.rows <= 0) return;
+  const T* q_rows =
+      q + static_cast<int64_t>(span.q_begin + span.first_row) * p.q_row + static_cast<int64_t>(head) * p.q_head;
+  const T* k_rows = k + static_cast<int64_t>(span.k_begin) * p.k_row + static_cast<int64_t>(head) * p.k_head;
+  const T* v_rows = v + static_cast<int64_t>(span.k_begin) * p.v_row + static_cast<int64_t>(head) * p.v_head;
   const int64_t out_row = static_cast<int64_t>(p.heads) * p.dim;
-  T* out_rows = out + static_cast<int64_t>(q_begin + first_row) * out_row + static_cast<int64_t>(head) * p.dim;
+  T* out_rows =
+      out + static_cast<int64_t>(span.q_begin + span.first_row) * out_row + static_cast<int64_t>(head) * p.dim;
 
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   const int row = warp * 16 + lane / 4;
-  int tiles = (k_count + kMmaKeys - 1) / kMmaKeys;
-  if (p.causal) tiles = min(tiles, (first_row + rows + kMmaKeys - 1) / kMmaKeys);
 
   const auto load_rows = [&](uint32_t target, const T* source, int64_t row_stride, int valid) {
     for (int i = threadIdx.x; i < kMmaKeys * units; i += kMmaThreads) {
@@ -65,28 +59,18 @@ __global__ void __launch_bounds__(kMmaThreads)
   };
   // K of the tile, then V.
   const auto load = [&](int tile) {
-    if (tile < tiles) {
+    if (tile < span.tiles) {
       const int key = tile * kMmaKeys;
       const uint32_t target = shared + (tile & 1) * 2 * tile_bytes;
-      load_rows(target, k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, k_count - key);
-      load_rows(target + tile_bytes, v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, k_count - key);
+      load_rows(target, k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, span.k_count - key);
+      load_rows(target + tile_bytes, v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, span.k_count - key);
     }
     copies_commit();
   };
   load(0);
 
   uint32_t qf[D / 16][4];
-#pragma unroll
-  for (int step = 0; step < D / 16; step++) {
-#pragma unroll
-    for (int part = 0; part < 4; part++) {
-      const int r = row + (part & 1) * 8;
-      const int c = step * 16 + (part >> 1) * 8 + (lane % 4) * 2;
-      qf[step][part] = r < rows && c < p.dim
-                           ? *reinterpret_cast<const uint32_t*>(q_rows + static_cast<int64_t>(r) * p.q_row + c)
-                           : 0u;
-    }
-  }
+  load_queries<T, D>(qf, q_rows, p.q_row, row, span.rows, p.dim);
   const float scale = p.scale * 1.4426950408889634f;
   Softmax softmax;
   float o[D / 2] = {};
@@ -94,7 +78,7 @@ __global__ void __launch_bounds__(kMmaThreads)
   const uint32_t k_lane = (lane % 8 + (lane / 16) * 8) * pitch + ((lane / 8) % 2) * 16;
   const uint32_t v_lane = (lane % 16) * pitch + (lane / 16) * 16;
 
-  for (int tile = 0; tile < tiles; tile++) {
+  for (int tile = 0; tile < span.tiles; tile++) {
     const int key0 = tile * kMmaKeys;
     load(tile + 1);
     copies_wait<1>();
@@ -113,10 +97,12 @@ __global__ void __launch_bounds__(kMmaThreads)
         mma::multiply<T>(*reinterpret_cast<float(*)[4]>(s + pair * 8 + 4), qf[step], b[2], b[3]);
       }
     }
-    const Window window{key0, k_count, p.causal != 0, first_row + row};
-    mask_scores<kMmaKeys>(s, window, key0 + kMmaKeys > k_count || (p.causal && key0 + kMmaKeys > first_row + warp * 16));
+    const Window window{key0, span.k_count, p.causal != 0, span.first_row + row};
+    mask_scores<kMmaKeys>(s, window, key0 + kMmaKeys > span.k_count ||
+                                         (p.causal && key0 + kMmaKeys > span.first_row + warp * 16));
     uint32_t weights[kMmaKeys / 16][4];
-    soften<T, kMmaKeys>(s, weights, softmax, scale, [&](float low, float high) { scale_rows<D>(o, low, high); });
+    exponentiate<kMmaKeys>(s, softmax, scale, [&](float low, float high) { scale_rows<D>(o, low, high); });
+    pack_weights<T, kMmaKeys>(s, weights);
 #pragma unroll
     for (int step = 0; step < kMmaKeys / 16; step++) {
 #pragma unroll
@@ -131,7 +117,7 @@ __global__ void __launch_bounds__(kMmaThreads)
     __syncthreads();
   }
   const float2 inverse = finish(softmax);
-  store_chunk<T, D>(out_rows, out_row, 0, o, row, rows, p.dim, inverse.x, inverse.y);
+  store_chunk<T, D>(out_rows, out_row, 0, o, row, span.rows, p.dim, inverse.x, inverse.y);
 }
 
 }  // namespace pergola

@@ -22,8 +22,6 @@ struct AttentionParams {
   // Strides in elements: of a row, and of a head within it.
   int32_t q_row, q_head, k_row, k_head, v_row, v_head;
   int32_t dtype;
-  // Elements of the first query row of the output: the output is contiguous [rows, heads, dim].
-  int32_t rows_q;
 };
 
 namespace attention_detail {
@@ -36,6 +34,48 @@ __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_
 template <int N>
 __device__ __forceinline__ void copies_wait() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+}
+
+// The rows of Q of a warp as A fragments, straight from memory; rows from `rows` on and columns from `dim` on are zero.
+template <typename T, int D>
+__device__ __forceinline__ void load_queries(uint32_t (&fragments)[D / 16][4], const T* source, int64_t row_stride,
+                                             int row, int rows, int dim) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int step = 0; step < D / 16; step++) {
+#pragma unroll
+    for (int part = 0; part < 4; part++) {
+      const int r = row + (part & 1) * 8;
+      const int c = step * 16 + (part >> 1) * 8 + (lane % 4) * 2;
+      fragments[step][part] =
+          r < rows && c < dim ? *reinterpret_cast<const uint32_t*>(source + static_cast<int64_t>(r) * row_stride + c) : 0u;
+    }
+  }
+}
+
+// What a block has to do: query rows from `first_row` of its sequence on, and the tiles of keys that they may see.
+struct BlockSpan {
+  int first_row;
+  // None where the sequence ends before the block.
+  int rows;
+  // Where the sequence starts among all rows of q and k, and how many keys it has.
+  int q_begin, k_begin, k_count;
+  int tiles;
+};
+
+template <int Rows, int Keys>
+__device__ __forceinline__ BlockSpan block_span(const int32_t* __restrict__ offsets_q,
+                                                const int32_t* __restrict__ offsets_k, const AttentionParams& p) {
+  const int sequence = blockIdx.z;
+  const int q_begin = offsets_q[sequence];
+  const int q_count = offsets_q[sequence + 1] - q_begin;
+  const int k_begin = offsets_k[sequence];
+  const int k_count = offsets_k[sequence + 1] - k_begin;
+  const int first_row = blockIdx.x * Rows;
+  const int rows = min(Rows, q_count - first_row);
+  int tiles = (k_count + Keys - 1) / Keys;
+  if (p.causal) tiles = min(tiles, (first_row + rows + Keys - 1) / Keys);
+  return {first_row, rows, q_begin, k_begin, k_count, tiles};
 }
 
 template <typename T>
@@ -90,10 +130,9 @@ __device__ __forceinline__ void mask_scores(float (&s)[Keys / 2], const Window& 
   }
 }
 
-// Scores to weights as the A fragments of the next product. `rescale(low, high)` multiplies what was summed so far.
-template <typename T, int Keys, typename Rescale>
-__device__ __forceinline__ void soften(const float (&s)[Keys / 2], uint32_t (&weights)[Keys / 16][4], Softmax& state,
-                                       float scale, Rescale rescale) {
+// Scores to exponentials in place. `rescale(low, high)` multiplies what was summed so far.
+template <int Keys, typename Rescale>
+__device__ __forceinline__ void exponentiate(float (&s)[Keys / 2], Softmax& state, float scale, Rescale rescale) {
   float peak[2] = {-INFINITY, -INFINITY};
 #pragma unroll
   for (int i = 0; i < Keys / 2; i += 4) {
@@ -121,15 +160,22 @@ __device__ __forceinline__ void soften(const float (&s)[Keys / 2], uint32_t (&we
   const float reference[2] = {state.top[0] == -INFINITY ? 0.f : state.top[0],
                               state.top[1] == -INFINITY ? 0.f : state.top[1]};
 #pragma unroll
+  for (int i = 0; i < Keys / 2; i += 2) {
+    const int h = (i >> 1) & 1;
+    s[i] = exp2_fast(fmaf(s[i], scale, -reference[h]));
+    s[i + 1] = exp2_fast(fmaf(s[i + 1], scale, -reference[h]));
+    state.sum[h] += s[i] + s[i + 1];
+  }
+}
+
+// Exponentials as the A fragments of the next product.
+template <typename T, int Keys>
+__device__ __forceinline__ void pack_weights(const float (&s)[Keys / 2], uint32_t (&weights)[Keys / 16][4]) {
+#pragma unroll
   for (int step = 0; step < Keys / 16; step++) {
 #pragma unroll
     for (int part = 0; part < 4; part++) {
-      const int i = step * 8 + part * 2;
-      const int h = part & 1;
-      const float e0 = exp2_fast(fmaf(s[i], scale, -reference[h]));
-      const float e1 = exp2_fast(fmaf(s[i + 1], scale, -reference[h]));
-      state.sum[h] += e0 + e1;
-      weights[step][part] = pack<T>(e0, e1);
+      weights[step][part] = pack<T>(s[step * 8 + part * 2], s[step * 8 + part * 2 + 1]);
     }
   }
 }

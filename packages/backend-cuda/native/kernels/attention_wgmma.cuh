@@ -30,13 +30,15 @@ __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t unit) {
   return offset ^ (((offset >> 7) & mask) << 4);
 }
 
-// Loads columns [Column, Column + Width) of `Rows` rows into a swizzled tile; rows from `valid` on become zero.
-template <typename T, int Rows, int Width, int Column, int Threads>
-__device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int64_t row_stride, int valid, int dim) {
+// Loads columns [Column, Column + Width) of `Rows` rows into a swizzled tile; rows from `valid` on become zero. `thread` of
+// `Threads` is the caller's; it has `Unroll` copies in hand at a time.
+template <typename T, int Rows, int Width, int Column, int Threads, int Unroll>
+__device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int64_t row_stride, int valid, int dim,
+                                           int thread) {
   constexpr int units = Width / 8;
-#pragma unroll
+#pragma unroll Unroll
   for (int i = 0; i < (Rows * units + Threads - 1) / Threads; i++) {
-    const int index = threadIdx.x + i * Threads;
+    const int index = thread + i * Threads;
     if (Rows * units % Threads != 0 && index >= Rows * units) break;
     const int row = index / units;
     const int unit = index % units;
@@ -46,18 +48,21 @@ __device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int
   }
 }
 
-template <typename T, int D, int Rows, int Threads>
-__device__ __forceinline__ void load_tile(uint32_t target, const T* source, int64_t row_stride, int valid, int dim) {
+template <typename T, int D, int Rows, int Threads, int Unroll = 16>
+__device__ __forceinline__ void load_tile(uint32_t target, const T* source, int64_t row_stride, int valid, int dim,
+                                          int thread) {
   using C = Chunks<D>;
-  if constexpr (C::full >= 1) load_chunk<T, Rows, 64, 0, Threads>(target, source, row_stride, valid, dim);
-  if constexpr (C::full >= 2) load_chunk<T, Rows, 64, 64, Threads>(target + Rows * 128, source, row_stride, valid, dim);
+  if constexpr (C::full >= 1) load_chunk<T, Rows, 64, 0, Threads, Unroll>(target, source, row_stride, valid, dim, thread);
+  if constexpr (C::full >= 2) {
+    load_chunk<T, Rows, 64, 64, Threads, Unroll>(target + Rows * 128, source, row_stride, valid, dim, thread);
+  }
   constexpr int base = C::full * 64;
   if constexpr (C::has32) {
-    load_chunk<T, Rows, 32, base, Threads>(target + Rows * base * 2, source, row_stride, valid, dim);
+    load_chunk<T, Rows, 32, base, Threads, Unroll>(target + Rows * base * 2, source, row_stride, valid, dim, thread);
   }
   if constexpr (C::has16) {
     constexpr int column = base + C::has32 * 32;
-    load_chunk<T, Rows, 16, column, Threads>(target + Rows * column * 2, source, row_stride, valid, dim);
+    load_chunk<T, Rows, 16, column, Threads, Unroll>(target + Rows * column * 2, source, row_stride, valid, dim, thread);
   }
 }
 
@@ -81,6 +86,57 @@ __device__ __forceinline__ void values_chunk(float (&o)[Width / 2], const uint32
   }
 }
 
+// Scores of a warpgroup's rows and the `Keys` rows of K at `keys`; enqueued, not waited for.
+template <typename T, int D, int Keys>
+__device__ __forceinline__ void multiply_keys(float (&s)[Keys / 2], const uint32_t (&q)[D / 16][4], uint32_t keys) {
+  using C = Chunks<D>;
+  constexpr int base = C::full * 64;
+  constexpr int base16 = base + C::has32 * 32;
+  if constexpr (C::full >= 1) scores_chunk<T, Keys, 64>(s, q, keys, true);
+  if constexpr (C::full >= 2) scores_chunk<T, Keys, 64>(s, q + 4, keys + Keys * 128, false);
+  if constexpr (C::has32) scores_chunk<T, Keys, 32>(s, q + base / 16, keys + Keys * base * 2, base == 0);
+  if constexpr (C::has16) scores_chunk<T, Keys, 16>(s, q + base16 / 16, keys + Keys * base16 * 2, base16 == 0);
+}
+
+// Weighted sums of the rows of V, in the chunks of the head. Parts that a head of D lacks are never touched.
+template <int D>
+struct Mixed {
+  float wide[2][32] = {};
+  float half[16] = {};
+  float quarter[8] = {};
+  using C = Chunks<D>;
+  static constexpr int base = C::full * 64;
+  static constexpr int base16 = base + C::has32 * 32;
+
+  // Adds the rows of V at `values`; enqueued, not waited for.
+  template <typename T, int Keys>
+  __device__ __forceinline__ void add(const uint32_t (&weights)[Keys / 16][4], uint32_t values) {
+    if constexpr (C::full >= 1) values_chunk<T, Keys, 64>(wide[0], weights, values);
+    if constexpr (C::full >= 2) values_chunk<T, Keys, 64>(wide[1], weights, values + Keys * 128);
+    if constexpr (C::has32) values_chunk<T, Keys, 32>(half, weights, values + Keys * base * 2);
+    if constexpr (C::has16) values_chunk<T, Keys, 16>(quarter, weights, values + Keys * base16 * 2);
+  }
+  __device__ __forceinline__ void settle() {
+    if constexpr (C::full >= 1) wgmma::settle(wide[0]);
+    if constexpr (C::full >= 2) wgmma::settle(wide[1]);
+    if constexpr (C::has32) wgmma::settle(half);
+    if constexpr (C::has16) wgmma::settle(quarter);
+  }
+  __device__ __forceinline__ void scale(float low, float high) {
+    if constexpr (C::full >= 1) scale_rows<64>(wide[0], low, high);
+    if constexpr (C::full >= 2) scale_rows<64>(wide[1], low, high);
+    if constexpr (C::has32) scale_rows<32>(half, low, high);
+    if constexpr (C::has16) scale_rows<16>(quarter, low, high);
+  }
+  template <typename T>
+  __device__ __forceinline__ void store(T* out, int64_t row_stride, int row, int rows, int dim, float2 by) const {
+    if constexpr (C::full >= 1) store_chunk<T, 64>(out, row_stride, 0, wide[0], row, rows, dim, by.x, by.y);
+    if constexpr (C::full >= 2) store_chunk<T, 64>(out, row_stride, 64, wide[1], row, rows, dim, by.x, by.y);
+    if constexpr (C::has32) store_chunk<T, 32>(out, row_stride, base, half, row, rows, dim, by.x, by.y);
+    if constexpr (C::has16) store_chunk<T, 16>(out, row_stride, base16, quarter, row, rows, dim, by.x, by.y);
+  }
+};
+
 }  // namespace attention_detail
 
 template <int D, int Keys, int Stages>
@@ -96,47 +152,40 @@ __global__ void __launch_bounds__(Warpgroups * 128, Blocks)
                     AttentionParams p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using namespace attention_detail;
-  using C = Chunks<D>;
   constexpr int Rows = Warpgroups * 64;
   constexpr int Threads = Warpgroups * 128;
   constexpr int Ahead = Stages - 2;
   extern __shared__ uint8_t raw[];
-  const int sequence = blockIdx.z;
   const int head = blockIdx.y;
-  const int q_begin = offsets_q[sequence];
-  const int q_count = offsets_q[sequence + 1] - q_begin;
-  const int first_row = blockIdx.x * Rows;
-  if (first_row >= q_count) return;
-  const int k_begin = offsets_k[sequence];
-  const int k_count = offsets_k[sequence + 1] - k_begin;
-  const int rows = min(Rows, q_count - first_row);
+  const BlockSpan span = block_span<Rows, Keys>(offsets_q, offsets_k, p);
+  if (span.rows <= 0) return;
 
   const uint32_t shared = (static_cast<uint32_t>(__cvta_generic_to_shared(raw)) + 1023) & ~1023u;
   constexpr uint32_t tile_bytes = Keys * D * 2;
   const auto k_tile = [shared](int tile) { return shared + (tile % Stages) * (2 * tile_bytes); };
   const auto v_tile = [shared](int tile) { return shared + (tile % Stages) * (2 * tile_bytes) + tile_bytes; };
 
-  const T* q_rows = q + static_cast<int64_t>(q_begin + first_row) * p.q_row + static_cast<int64_t>(head) * p.q_head;
-  const T* k_rows = k + static_cast<int64_t>(k_begin) * p.k_row + static_cast<int64_t>(head) * p.k_head;
-  const T* v_rows = v + static_cast<int64_t>(k_begin) * p.v_row + static_cast<int64_t>(head) * p.v_head;
+  const T* q_rows =
+      q + static_cast<int64_t>(span.q_begin + span.first_row) * p.q_row + static_cast<int64_t>(head) * p.q_head;
+  const T* k_rows = k + static_cast<int64_t>(span.k_begin) * p.k_row + static_cast<int64_t>(head) * p.k_head;
+  const T* v_rows = v + static_cast<int64_t>(span.k_begin) * p.v_row + static_cast<int64_t>(head) * p.v_head;
   const int64_t out_row = static_cast<int64_t>(p.heads) * p.dim;
-  T* out_rows = out + static_cast<int64_t>(q_begin + first_row) * out_row + static_cast<int64_t>(head) * p.dim;
+  T* out_rows =
+      out + static_cast<int64_t>(span.q_begin + span.first_row) * out_row + static_cast<int64_t>(head) * p.dim;
 
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   // Row of this thread's first accumulator half within the block; the other half is eight rows below.
   const int row = warp * 16 + lane / 4;
 
-  int tiles = (k_count + Keys - 1) / Keys;
-  if (p.causal) tiles = min(tiles, (first_row + rows + Keys - 1) / Keys);
-
   const auto load = [&](int tile) {
-    if (tile < tiles) {
+    if (tile < span.tiles) {
       const int key = tile * Keys;
-      load_tile<T, D, Keys, Threads>(k_tile(tile), k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, k_count - key,
-                                     p.dim);
-      load_tile<T, D, Keys, Threads>(v_tile(tile), v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, k_count - key,
-                                     p.dim);
+      const int valid = span.k_count - key;
+      load_tile<T, D, Keys, Threads>(k_tile(tile), k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, valid, p.dim,
+                                     threadIdx.x);
+      load_tile<T, D, Keys, Threads>(v_tile(tile), v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, valid, p.dim,
+                                     threadIdx.x);
     }
     copies_commit();
   };
@@ -144,69 +193,40 @@ __global__ void __launch_bounds__(Warpgroups * 128, Blocks)
 #pragma unroll
   for (int tile = 0; tile < Ahead; tile++) load(tile);
   uint32_t qf[D / 16][4];
-#pragma unroll
-  for (int step = 0; step < D / 16; step++) {
-#pragma unroll
-    for (int part = 0; part < 4; part++) {
-      const int r = row + (part & 1) * 8;
-      const int c = step * 16 + (part >> 1) * 8 + (lane % 4) * 2;
-      qf[step][part] = r < rows && c < p.dim
-                           ? *reinterpret_cast<const uint32_t*>(q_rows + static_cast<int64_t>(r) * p.q_row + c)
-                           : 0u;
-    }
-  }
+  load_queries<T, D>(qf, q_rows, p.q_row, row, span.rows, p.dim);
 
   const float scale = p.scale * 1.4426950408889634f;
   Softmax softmax;
-  float o64[2][32] = {};
-  float o32[16] = {};
-  float o16[8] = {};
-  constexpr int base = C::full * 64;
-  constexpr int base16 = base + C::has32 * 32;
+  Mixed<D> mixed;
 
-  for (int tile = 0; tile < tiles; tile++) {
+  for (int tile = 0; tile < span.tiles; tile++) {
     const int key0 = tile * Keys;
     copies_wait<Ahead - 1>();
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
 
     float s[Keys / 2];
-    const uint32_t keys = k_tile(tile);
     wgmma::fence();
-    if constexpr (C::full >= 1) scores_chunk<T, Keys, 64>(s, qf, keys, true);
-    if constexpr (C::full >= 2) scores_chunk<T, Keys, 64>(s, qf + 4, keys + Keys * 128, false);
-    if constexpr (C::has32) scores_chunk<T, Keys, 32>(s, qf + base / 16, keys + Keys * base * 2, base == 0);
-    if constexpr (C::has16) scores_chunk<T, Keys, 16>(s, qf + base16 / 16, keys + Keys * base16 * 2, base16 == 0);
+    multiply_keys<T, D, Keys>(s, qf, k_tile(tile));
     wgmma::commit();
     // This stage held the tile before the last, whose products every warpgroup had finished before the barrier.
     load(tile + Ahead);
     wgmma::wait<0>();
+    wgmma::settle(s);
 
-    const Window window{key0, k_count, p.causal != 0, first_row + row};
-    mask_scores<Keys>(s, window, key0 + Keys > k_count || (p.causal && key0 + Keys > first_row + warp * 16));
+    const Window window{key0, span.k_count, p.causal != 0, span.first_row + row};
+    mask_scores<Keys>(s, window, key0 + Keys > span.k_count || (p.causal && key0 + Keys > span.first_row + warp * 16));
     uint32_t pf[Keys / 16][4];
-    soften<T, Keys>(s, pf, softmax, scale, [&](float low, float high) {
-      if constexpr (C::full >= 1) scale_rows<64>(o64[0], low, high);
-      if constexpr (C::full >= 2) scale_rows<64>(o64[1], low, high);
-      if constexpr (C::has32) scale_rows<32>(o32, low, high);
-      if constexpr (C::has16) scale_rows<16>(o16, low, high);
-    });
+    exponentiate<Keys>(s, softmax, scale, [&](float low, float high) { mixed.scale(low, high); });
+    pack_weights<T, Keys>(s, pf);
 
-    const uint32_t values = v_tile(tile);
     wgmma::fence();
-    if constexpr (C::full >= 1) values_chunk<T, Keys, 64>(o64[0], pf, values);
-    if constexpr (C::full >= 2) values_chunk<T, Keys, 64>(o64[1], pf, values + Keys * 128);
-    if constexpr (C::has32) values_chunk<T, Keys, 32>(o32, pf, values + Keys * base * 2);
-    if constexpr (C::has16) values_chunk<T, Keys, 16>(o16, pf, values + Keys * base16 * 2);
+    mixed.template add<T, Keys>(pf, v_tile(tile));
     wgmma::commit();
   }
   wgmma::wait<0>();
-
-  const float2 inverse = finish(softmax);
-  if constexpr (C::full >= 1) store_chunk<T, 64>(out_rows, out_row, 0, o64[0], row, rows, p.dim, inverse.x, inverse.y);
-  if constexpr (C::full >= 2) store_chunk<T, 64>(out_rows, out_row, 64, o64[1], row, rows, p.dim, inverse.x, inverse.y);
-  if constexpr (C::has32) store_chunk<T, 32>(out_rows, out_row, base, o32, row, rows, p.dim, inverse.x, inverse.y);
-  if constexpr (C::has16) store_chunk<T, 16>(out_rows, out_row, base16, o16, row, rows, p.dim, inverse.x, inverse.y);
+  mixed.settle();
+  mixed.store(out_rows, out_row, row, span.rows, p.dim, finish(softmax));
 #endif
 }
 

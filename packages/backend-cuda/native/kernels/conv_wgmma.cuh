@@ -6,6 +6,7 @@
 #pragma once
 
 #include "conv_geometry.cuh"
+#include "device.h"
 #include "wgmma.cuh"
 
 namespace pergola {
@@ -137,6 +138,7 @@ __global__ void __launch_bounds__(kDenseThreads, BN <= 64 ? 2 : 1)
     wgmma::wait<1>();
   }
   wgmma::wait<0>();
+  wgmma::settle(sums);
 
   const int lane = threadIdx.x % 32;
   const int row = threadIdx.x / 32 * 16 + lane / 4;
@@ -169,8 +171,7 @@ template <typename T, int BN, int Stages>
 void launch_conv_wgmma(const Call& call, const ConvParams& p, const T* weight, int depth) {
   const auto kernel = conv_wgmma<T, BN, Stages>;
   constexpr int bytes = conv_wgmma_shared_bytes<BN, Stages>();
-  static const cudaError_t raised = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  check(raised, "conv");
+  call.device.allow_shared(reinterpret_cast<const void*>(kernel), bytes);
   const dim3 grid(ceil_div(p.cout, BN), ceil_div(static_cast<int64_t>(p.batch) * p.positions, kDenseRows));
   kernel<<<grid, kDenseThreads, bytes, call.stream>>>(call.in<T>(0), weight, call.in<T>(2), call.out<T>(3), p, depth);
 }

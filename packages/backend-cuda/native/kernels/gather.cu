@@ -8,8 +8,8 @@ struct GatherParams {
   uint32_t outer, extent;
   // Entries of the index.
   uint32_t count;
-  // Bytes of one slice.
-  uint32_t inner_bytes;
+  // Elements of one slice, and bytes of an element.
+  uint32_t inner, element_bytes;
 };
 
 constexpr int kThreads = 256;
@@ -39,10 +39,11 @@ __global__ void gather_units(const Unit* __restrict__ x, const uint32_t* __restr
 // Buffers: x, index, out.
 PERGOLA_LAUNCHER(gather) {
   const auto& p = call.as<GatherParams>();
-  const int unit = unit_of(p.inner_bytes | address_bits(call.buffers[0]) | address_bits(call.buffers[2]));
+  const uint64_t slice_bytes = static_cast<uint64_t>(p.inner) * p.element_bytes;
+  const int unit = unit_of(slice_bytes | address_bits(call.buffers[0]) | address_bits(call.buffers[2]));
   with_unit(unit, [&](auto zero) {
     using Unit = decltype(zero);
-    const uint32_t inner = p.inner_bytes / sizeof(Unit);
+    const uint32_t inner = static_cast<uint32_t>(slice_bytes / sizeof(Unit));
     const int64_t units = static_cast<int64_t>(p.outer) * p.count * inner;
     gather_units<Unit><<<ceil_div(units, kThreads), kThreads, 0, call.stream>>>(call.in<Unit>(0), call.in<uint32_t>(1),
                                                                                call.out<Unit>(2), p, inner);

@@ -1,5 +1,9 @@
 // sparseConv3d: submanifold, strided and inverse convolution over a neighbour map; picks the kernel by dtype and sizes.
+#include <algorithm>
+
+#include "device.h"
 #include "launcher.h"
+#include "radix_sort.cuh"
 #include "sparse_conv_mma.cuh"
 #include "sparse_conv_wgmma.cuh"
 
@@ -7,7 +11,7 @@ namespace pergola {
 namespace {
 
 // In the order of the strategies on the TypeScript side.
-enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2 };
+enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2, Sorted = 3, Split = 4 };
 
 struct Params {
   SparseConvParams conv;
@@ -41,48 +45,106 @@ void launch_scalar(const Call& call, const SparseConvParams& p) {
 }
 
 template <typename T>
-using ConvKernel = void (*)(const T*, const T*, const T*, const int32_t*, T*, SparseConvParams);
+using ConvKernel = void (*)(const T*, const T*, const T*, const int32_t*, T*, SparseConvParams, ConvDivision);
 
 // Taps of the largest map that the TypeScript side lets through.
 constexpr int kTiledTaps = 27;
+constexpr int kThreads = 256;
+// Blocks that share a tile at the most: each adds a pass over the result.
+constexpr int kMaxSplits = 8;
 
-template <typename T, int BN, int BK, int Stages, ConvKernel<T> Kernel>
-void launch_tiles(const Call& call, const SparseConvParams& p) {
-  static const cudaError_t raised = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                         sparse_conv_shared_bytes<BN, BK, Stages>(kTiledTaps));
-  check(raised, "sparseConv3d");
-  const dim3 grid(ceil_div(p.cout, BN), ceil_div(p.rows, kConvRows));
-  Kernel<<<grid, kConvThreads, sparse_conv_shared_bytes<BN, BK, Stages>(p.taps), call.stream>>>(
-      call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3), call.out<T>(4), p);
+// A row's taps as a key: rows with the same ones lie together, those with the first taps in front.
+__global__ void tap_keys(const int32_t* __restrict__ map, uint32_t* __restrict__ keys, SparseConvParams p) {
+  const int row = blockIdx.x * kThreads + threadIdx.x;
+  if (row >= p.rows) return;
+  uint32_t absent = 0;
+  for (int tap = 0; tap < p.taps; tap++) {
+    const int neighbour = map[static_cast<int64_t>(row) * p.taps + tap];
+    absent = absent << 1 | (neighbour < 0 || neighbour >= p.x_rows ? 1u : 0u);
+  }
+  keys[row] = absent;
 }
 
-template <typename T, int BN, int BK, int Stages, int Blocks>
+// The rows ordered by their taps, so that the rows of a tile miss the same ones.
+const int32_t* order_rows(const Call& call, const SparseConvParams& p) {
+  const size_t each = (sizeof(int32_t) * p.rows + 255) / 256 * 256;
+  auto* workspace = static_cast<uint8_t*>(call.device.workspace(2 * each + sort_workspace_bytes(p.rows)));
+  auto* keys = reinterpret_cast<uint32_t*>(workspace);
+  auto* order = reinterpret_cast<int32_t*>(workspace + each);
+  tap_keys<<<ceil_div(p.rows, kThreads), kThreads, 0, call.stream>>>(call.in<int32_t>(3), keys, p);
+  sort_words(call, keys, p.rows, p.taps, order, nullptr, workspace + 2 * each);
+  return order;
+}
+
+// Pairs of results from the sums of all splits, in their order.
+template <typename T>
+__global__ void add_splits(const float2* __restrict__ partial, const T* __restrict__ bias, T* __restrict__ out,
+                           int64_t pairs, int pairs_per_row, int splits) {
+  const int64_t i = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x;
+  if (i >= pairs) return;
+  float2 sum = partial[i];
+  for (int split = 1; split < splits; split++) {
+    const float2 next = partial[split * pairs + i];
+    sum.x += next.x;
+    sum.y += next.y;
+  }
+  if (bias != nullptr) {
+    const int column = static_cast<int>(i % pairs_per_row) * 2;
+    sum.x += static_cast<float>(bias[column]);
+    sum.y += static_cast<float>(bias[column + 1]);
+  }
+  reinterpret_cast<uint32_t*>(out)[i] = conv_detail::pack_pair<T>(sum.x, sum.y);
+}
+
+template <typename T, int BN, int BK, int Stages, Division How, ConvKernel<T> Kernel>
+void launch_tiles(const Call& call, const SparseConvParams& p) {
+  call.device.allow_shared(reinterpret_cast<const void*>(Kernel),
+                           sparse_conv_shared_bytes<BN, BK, Stages>(kTiledTaps));
+  const int tiles = ceil_div(p.cout, BN) * ceil_div(p.rows, kConvRows);
+  const int64_t pairs = static_cast<int64_t>(p.rows) * p.cout / 2;
+  ConvDivision division{nullptr, nullptr};
+  int splits = 1;
+  if constexpr (How == Division::Sorted) division.order = order_rows(call, p);
+  if constexpr (How == Division::Split) {
+    const int wanted = ceil_div(2 * call.device.properties().multiProcessorCount, tiles);
+    splits = std::max(1, std::min({wanted, kMaxSplits, p.taps * (p.cin / BK)}));
+    division.partial = static_cast<float*>(call.device.workspace(sizeof(float2) * pairs * splits));
+  }
+  Kernel<<<dim3(tiles, splits), kConvThreads, sparse_conv_shared_bytes<BN, BK, Stages>(p.taps), call.stream>>>(
+      call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3), call.out<T>(4), p, division);
+  if constexpr (How == Division::Split) {
+    add_splits<T><<<ceil_div(pairs, kThreads), kThreads, 0, call.stream>>>(
+        reinterpret_cast<const float2*>(division.partial), call.in<T>(2), call.out<T>(4), pairs, p.cout / 2, splits);
+  }
+}
+
+template <typename T, Division How, int BN, int BK, int Stages, int Blocks>
 void launch_wgmma(const Call& call, const SparseConvParams& p) {
-  launch_tiles<T, BN, BK, Stages, sparse_conv_wgmma<T, BN, BK, Stages, Blocks>>(call, p);
+  launch_tiles<T, BN, BK, Stages, How, sparse_conv_wgmma<T, BN, BK, Stages, Blocks, How>>(call, p);
 }
 
 template <typename T, int BN>
 void launch_mma(const Call& call, const SparseConvParams& p) {
   // Four stages of 32 channels fit the 99 KiB of shared memory that a block has on every chip from Ampere on.
-  launch_tiles<T, BN, 32, 4, sparse_conv_mma<T, BN, 32, 4>>(call, p);
+  launch_tiles<T, BN, 32, 4, Division::Direct, sparse_conv_mma<T, BN, 32, 4, Division::Direct>>(call, p);
 }
 
 // The widest tile of columns that the result fills; 64 channels a step where they divide, else 32. Two blocks a
 // multiprocessor where registers and shared memory allow it: measured on an H200, that beats deeper rings by a quarter.
-template <typename T>
+template <typename T, Division How>
 void launch_wgmma_by_size(const Call& call, const SparseConvParams& p) {
   if (p.cin % 64 == 0) {
-    if (p.cout % 256 == 0 && p.cout >= 512) return launch_wgmma<T, 256, 64, 4, 1>(call, p);
-    if (p.cout % 192 == 0) return launch_wgmma<T, 192, 64, 5, 1>(call, p);
-    if (p.cout % 128 == 0) return launch_wgmma<T, 128, 64, 3, 2>(call, p);
-    if (p.cout % 96 == 0) return launch_wgmma<T, 96, 64, 3, 2>(call, p);
-    return launch_wgmma<T, 64, 64, 3, 2>(call, p);
+    if (p.cout % 256 == 0 && p.cout >= 512) return launch_wgmma<T, How, 256, 64, 4, 1>(call, p);
+    if (p.cout % 192 == 0) return launch_wgmma<T, How, 192, 64, 5, 1>(call, p);
+    if (p.cout % 128 == 0) return launch_wgmma<T, How, 128, 64, 3, 2>(call, p);
+    if (p.cout % 96 == 0) return launch_wgmma<T, How, 96, 64, 3, 2>(call, p);
+    return launch_wgmma<T, How, 64, 64, 3, 2>(call, p);
   }
-  if (p.cout % 192 == 0) return launch_wgmma<T, 192, 32, 6, 1>(call, p);
-  if (p.cout % 128 == 0) return launch_wgmma<T, 128, 32, 5, 2>(call, p);
-  if (p.cout % 96 == 0) return launch_wgmma<T, 96, 32, 5, 2>(call, p);
-  if (p.cout <= 32) return launch_wgmma<T, 32, 32, 6, 2>(call, p);
-  return launch_wgmma<T, 64, 32, 6, 2>(call, p);
+  if (p.cout % 192 == 0) return launch_wgmma<T, How, 192, 32, 6, 1>(call, p);
+  if (p.cout % 128 == 0) return launch_wgmma<T, How, 128, 32, 5, 2>(call, p);
+  if (p.cout % 96 == 0) return launch_wgmma<T, How, 96, 32, 5, 2>(call, p);
+  if (p.cout <= 32) return launch_wgmma<T, How, 32, 32, 6, 2>(call, p);
+  return launch_wgmma<T, How, 64, 32, 6, 2>(call, p);
 }
 
 template <typename T>
@@ -96,17 +158,30 @@ void launch_mma_by_size(const Call& call, const SparseConvParams& p) {
 
 // Buffers: x, weight, bias (null without one), map, out.
 PERGOLA_LAUNCHER(sparseConv3d) {
-  const auto& [p, planned] = call.as<Params>();
-  const int32_t strategy = aligned16(call.buffers[0]) && aligned16(call.buffers[1]) ? planned : Scalar;
-  if (strategy == Wgmma) {
-    if (p.dtype == F16) launch_wgmma_by_size<__half>(call, p);
-    else launch_wgmma_by_size<__nv_bfloat16>(call, p);
-  } else if (strategy == Mma) {
-    if (p.dtype == F16) launch_mma_by_size<__half>(call, p);
-    else launch_mma_by_size<__nv_bfloat16>(call, p);
-  } else if (p.dtype == F32) launch_scalar<float>(call, p);
-  else if (p.dtype == F16) launch_scalar<__half>(call, p);
-  else launch_scalar<__nv_bfloat16>(call, p);
+  const auto& params = call.as<Params>();
+  const SparseConvParams& p = params.conv;
+  const int32_t strategy = aligned16(call.buffers[0]) && aligned16(call.buffers[1]) ? params.strategy : Scalar;
+  const auto on_halves = [&](auto launch_halves) {
+    if (p.dtype == F16) launch_halves(__half{});
+    else launch_halves(__nv_bfloat16{});
+  };
+  switch (strategy) {
+    case Mma:
+      on_halves([&](auto zero) { launch_mma_by_size<decltype(zero)>(call, p); });
+      break;
+    case Wgmma:
+      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Direct>(call, p); });
+      break;
+    case Sorted:
+      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Sorted>(call, p); });
+      break;
+    case Split:
+      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Split>(call, p); });
+      break;
+    default:
+      if (p.dtype == F32) launch_scalar<float>(call, p);
+      else on_halves([&](auto zero) { launch_scalar<decltype(zero)>(call, p); });
+  }
   check_launch("sparseConv3d");
 }
 

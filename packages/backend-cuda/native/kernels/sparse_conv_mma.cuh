@@ -7,16 +7,16 @@
 
 namespace pergola {
 
-template <typename T, int BN, int BK, int Stages>
+template <typename T, int BN, int BK, int Stages, Division How>
 __global__ void __launch_bounds__(kConvThreads)
     sparse_conv_mma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                    const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p) {
+                    const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
   using namespace conv_detail;
   static_assert(BN % 32 == 0, "a warp has pairs of 8 columns");
   constexpr int columns = BN / 2;
   extern __shared__ uint8_t raw[];
   __shared__ BlockTaps block;
-  ConvTiles<T, BN, BK, Stages> tiles(x, weight, map, raw, block, p);
+  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
 #pragma unroll
   for (int i = 0; i < Stages - 1; i++) tiles.load_next();
 
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kConvThreads)
   const int warp_row = (warp / 2) * 32;
   const int warp_column = (warp % 2) * columns;
 
-  for (int step = 0; step < tiles.steps; step++) {
+  for (int step = tiles.begin; step < tiles.steps; step++) {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 2) : "memory");
     // Also ends the reading of the slot that is written next, the one before this.
     __syncthreads();
@@ -54,12 +54,10 @@ __global__ void __launch_bounds__(kConvThreads)
     }
   }
 
-  const int first = blockIdx.y * kConvRows;
 #pragma unroll
   for (int m = 0; m < 2; m++) {
-    store_fragment<T, columns>(out + static_cast<int64_t>(first) * p.cout, bias, sums[m],
-                               warp_row + m * 16 + lane / 4, min(kConvRows, p.rows - first),
-                               tiles.column0 + warp_column + (lane % 4) * 2, p.cout);
+    store_fragment<How, T, columns>(out, bias, sums[m], p, division, tiles.first, warp_row + m * 16 + lane / 4,
+                                    tiles.column0 + warp_column + (lane % 4) * 2);
   }
 }
 

@@ -23,6 +23,17 @@ struct SparseConvParams {
   int32_t dtype;
 };
 
+// How the rows and taps of a convolution are divided among blocks.
+struct ConvDivision {
+  // The row that each place of the launch computes, or null where that is the place itself.
+  const int32_t* order;
+  // f32 sums [splits, rows, cout] of the blocks that share a tile, or null where one block computes all of it.
+  float* partial;
+};
+
+// Kernels know which of the two they have: `Direct` has neither.
+enum class Division { Direct, Sorted, Split };
+
 constexpr int kConvRows = 128;
 constexpr int kConvThreads = 256;
 constexpr int kMaxTaps = 125;
@@ -70,29 +81,48 @@ struct ConvTiles {
   SparseConvParams p;
   uint32_t shared;
   int column0;
+  // The block's first place among the rows.
+  int first;
+  // The steps from `begin` to `steps` are the block's.
+  int begin = 0;
   int steps;
   int loaded = 0;
   int load_tap = 0;
   int load_chunk = 0;
 
   // Reads the block's part of the map and lists its taps. `raw` is the dynamic shared memory.
-  __device__ __forceinline__ ConvTiles(const T* x, const T* weight, const int32_t* map, uint8_t* raw,
-                                       conv_detail::BlockTaps& block, const SparseConvParams& p)
-      : x(x), weight(weight), taps(&block), p(p) {
+  template <Division How>
+  __device__ __forceinline__ static ConvTiles make(const T* x, const T* weight, const int32_t* map, uint8_t* raw,
+                                                   conv_detail::BlockTaps& block, const SparseConvParams& p,
+                                                   const ConvDivision& division) {
+    ConvTiles tiles;
+    tiles.x = x;
+    tiles.weight = weight;
+    tiles.taps = &block;
+    tiles.p = p;
     const uint32_t start = static_cast<uint32_t>(__cvta_generic_to_shared(raw));
-    shared = (start + 1023) & ~1023u;
-    int32_t* own = reinterpret_cast<int32_t*>(raw + (shared - start) + Stages * stage_bytes);
-    neighbours = own;
-    column0 = blockIdx.x * BN;
-    const int first = blockIdx.y * kConvRows;
-    const int rows = min(kConvRows, p.rows - first);
+    tiles.shared = (start + 1023) & ~1023u;
+    int32_t* own = reinterpret_cast<int32_t*>(raw + (tiles.shared - start) + Stages * stage_bytes);
+    tiles.neighbours = own;
+    // Blocks of the same rows follow one another: what they gather is in the cache.
+    const int column_tiles = (p.cout + BN - 1) / BN;
+    tiles.column0 = static_cast<int>(blockIdx.x % column_tiles) * BN;
+    tiles.first = static_cast<int>(blockIdx.x / column_tiles) * kConvRows;
+    const int rows = min(kConvRows, p.rows - tiles.first);
     if (threadIdx.x < (kMaxTaps + 31) / 32) block.seen[threadIdx.x] = 0;
     __syncthreads();
     for (int i = threadIdx.x; i < kConvRows * p.taps; i += kConvThreads) {
-      int neighbour = i < rows * p.taps ? map[static_cast<int64_t>(first) * p.taps + i] : -1;
+      int neighbour = -1;
+      const int tap = i % p.taps;
+      if (i < rows * p.taps) {
+        int64_t at = static_cast<int64_t>(tiles.first) * p.taps + i;
+        if constexpr (How == Division::Sorted) {
+          at = static_cast<int64_t>(division.order[tiles.first + i / p.taps]) * p.taps + tap;
+        }
+        neighbour = map[at];
+      }
       if (neighbour >= p.x_rows) neighbour = -1;
       own[i] = neighbour;
-      const int tap = i % p.taps;
       if (neighbour >= 0) atomicOr(&block.seen[tap / 32], 1u << (tap % 32));
     }
     __syncthreads();
@@ -104,7 +134,21 @@ struct ConvTiles {
       }
     }
     __syncthreads();
-    steps = count * (p.cin / BK);
+    const int chunks = p.cin / BK;
+    tiles.steps = count * chunks;
+    if constexpr (How == Division::Split) {
+      const int all = tiles.steps;
+      const int splits = static_cast<int>(gridDim.y);
+      const int part = static_cast<int>(blockIdx.y);
+      tiles.begin = all * part / splits;
+      tiles.steps = all * (part + 1) / splits;
+      tiles.loaded = tiles.begin;
+      if (tiles.begin < tiles.steps) {
+        tiles.load_tap = tiles.begin / chunks;
+        tiles.load_chunk = tiles.begin % chunks;
+      }
+    }
+    return tiles;
   }
 
   __device__ __forceinline__ uint32_t a_tile(int step) const { return shared + (step % Stages) * stage_bytes; }
@@ -163,22 +207,40 @@ __device__ __forceinline__ uint32_t pack_pair<__nv_bfloat16>(float low, float hi
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-// Adds the bias to a fragment of 16 rows times `Columns` and stores it. `row` and `column` are those of this thread's
-// first element.
-template <typename T, int Columns>
-__device__ __forceinline__ void store_fragment(T* out, const T* bias, const float (&sums)[Columns / 2], int row, int rows,
-                                               int column, int cout) {
+// Stores a fragment of 16 rows times `Columns` of the tile at place `first`: the result with the bias added, or the f32
+// sums of a split. `row` (within the tile) and `column` are those of this thread's first element.
+template <Division How, typename T, int Columns>
+__device__ __forceinline__ void store_fragment(T* out, const T* bias, const float (&sums)[Columns / 2],
+                                               const SparseConvParams& p, const ConvDivision& division, int first,
+                                               int row, int column) {
+  const int rows = min(kConvRows, p.rows - first);
+  int64_t starts[2];
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int place = first + min(row + half * 8, rows - 1);
+    int64_t target = place;
+    if constexpr (How == Division::Sorted) target = division.order[place];
+    if constexpr (How == Division::Split) target += static_cast<int64_t>(blockIdx.y) * p.rows;
+    starts[half] = target * p.cout;
+  }
 #pragma unroll
   for (int i = 0; i < Columns / 8; i++) {
     const int c = column + i * 8;
-    if (c >= cout) continue;
-    const float b0 = bias != nullptr ? static_cast<float>(bias[c]) : 0.f;
-    const float b1 = bias != nullptr ? static_cast<float>(bias[c + 1]) : 0.f;
+    if (c >= p.cout) continue;
+    float b0 = 0.f, b1 = 0.f;
+    if (How != Division::Split && bias != nullptr) {
+      b0 = static_cast<float>(bias[c]);
+      b1 = static_cast<float>(bias[c + 1]);
+    }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       if (row + half * 8 >= rows) continue;
-      *reinterpret_cast<uint32_t*>(out + static_cast<int64_t>(row + half * 8) * cout + c) =
-          pack_pair<T>(sums[4 * i + half * 2] + b0, sums[4 * i + half * 2 + 1] + b1);
+      const float low = sums[4 * i + half * 2], high = sums[4 * i + half * 2 + 1];
+      if constexpr (How == Division::Split) {
+        *reinterpret_cast<float2*>(division.partial + starts[half] + c) = {low, high};
+      } else {
+        *reinterpret_cast<uint32_t*>(out + starts[half] + c) = pack_pair<T>(low + b0, high + b1);
+      }
     }
   }
 }

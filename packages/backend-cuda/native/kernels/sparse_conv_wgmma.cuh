@@ -6,27 +6,27 @@
 
 namespace pergola {
 
-template <typename T, int BN, int BK, int Stages, int Blocks>
+template <typename T, int BN, int BK, int Stages, int Blocks, Division How>
 __global__ void __launch_bounds__(kConvThreads, Blocks)
     sparse_conv_wgmma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p) {
+                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint8_t raw[];
   __shared__ conv_detail::BlockTaps block;
-  ConvTiles<T, BN, BK, Stages> tiles(x, weight, map, raw, block, p);
+  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
 #pragma unroll
   for (int i = 0; i < Stages - 2; i++) tiles.load_next();
 
   float sums[BN / 2];
 #pragma unroll
   for (int i = 0; i < BN / 2; i++) sums[i] = 0.f;
-  const int group = threadIdx.x / 128;
+  const int warpgroup = threadIdx.x / 128;
 
-  for (int step = 0; step < tiles.steps; step++) {
+  for (int step = tiles.begin; step < tiles.steps; step++) {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 3) : "memory");
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
-    const uint32_t a = tiles.a_tile(step) + group * 64 * BK * 2;
+    const uint32_t a = tiles.a_tile(step) + warpgroup * 64 * BK * 2;
     const uint32_t b = tiles.b_tile(step);
     wgmma::fence();
 #pragma unroll
@@ -39,12 +39,11 @@ __global__ void __launch_bounds__(kConvThreads, Blocks)
     wgmma::wait<1>();
   }
   wgmma::wait<0>();
+  wgmma::settle(sums);
 
   const int lane = threadIdx.x % 32;
-  const int first = blockIdx.y * kConvRows;
-  conv_detail::store_fragment<T, BN>(out + static_cast<int64_t>(first) * p.cout, bias, sums,
-                                     (threadIdx.x / 32) * 16 + lane / 4, min(kConvRows, p.rows - first),
-                                     tiles.column0 + (lane % 4) * 2, p.cout);
+  conv_detail::store_fragment<How, T, BN>(out, bias, sums, p, division, tiles.first,
+                                          (threadIdx.x / 32) * 16 + lane / 4, tiles.column0 + (lane % 4) * 2);
 #endif
 }
 

@@ -1,13 +1,28 @@
-/** attention: flash attention on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one warp per row. */
-import { UnsupportedOpError, type AttentionAttrs, type KernelCall } from '@pergola/core';
+/**
+ * attention: flash attention on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one warp per
+ * row. `pipelined` is `wgmma` with a warpgroup that loads and softmax under the products; in `pingPong` two warpgroups
+ * also take turns at starting products.
+ */
+import {
+  MAX_HEAD_DIMENSION,
+  UnsupportedOpError,
+  type AttentionAttrs,
+  type KernelCall,
+} from '@pergola/core';
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { ParamBlock } from '../params.ts';
 
 // In the order of the enum in native/kernels/attention.cu.
-const STRATEGIES = ['scalar', 'mma', 'wgmma'];
+const STRATEGIES = ['scalar', 'mma', 'wgmma', 'pipelined', 'pingPong'];
+const PIPELINED: ReadonlySet<string> = new Set(['pipelined', 'pingPong']);
+const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', ...PIPELINED]);
+// Larger heads leave the ring of the pipelined strategies no room.
+const MAX_PIPELINED_HEAD = 96;
 // Halves in one 16-byte copy: rows and heads must start on such a boundary.
 const VECTOR = 8;
 const HOPPER = 90;
+// Heads are one axis of a launch grid.
+const MAX_HEADS = 65535;
 
 /** Why the tensor cores cannot serve a call, or undefined. */
 function obstacle({ inputs: [q, k, v], attrs }: KernelCall<AttentionAttrs>): string | undefined {
@@ -34,8 +49,13 @@ function chooseStrategy(
   if (forced !== 'scalar' && reason !== undefined) {
     throw new UnsupportedOpError(`attention: strategy ${forced} does not serve ${reason}.`);
   }
-  if (forced === 'wgmma' && capability !== HOPPER) {
-    throw new UnsupportedOpError('attention: strategy wgmma needs compute capability 9.0.');
+  if (ON_HOPPER.has(forced) && capability !== HOPPER) {
+    throw new UnsupportedOpError(`attention: strategy ${forced} needs compute capability 9.0.`);
+  }
+  if (PIPELINED.has(forced) && call.inputs[0]!.shape[2]! > MAX_PIPELINED_HEAD) {
+    throw new UnsupportedOpError(
+      `attention: strategy ${forced} serves heads of up to ${MAX_PIPELINED_HEAD}, got ${call.inputs[0]!.shape[2]}.`,
+    );
   }
   return forced;
 }
@@ -43,7 +63,11 @@ function chooseStrategy(
 export const attentionKernel: CudaKernel<AttentionAttrs> = {
   op: 'attention',
   strategies: STRATEGIES,
-  supports: ({ inputs: [q] }) => q!.shape[2]! <= 128 || 'the head size is above 128',
+  supports({ inputs: [q] }) {
+    const [, heads, depth] = q!.shape as [number, number, number];
+    if (depth > MAX_HEAD_DIMENSION) return `the head size is above ${MAX_HEAD_DIMENSION}`;
+    return heads <= MAX_HEADS || `there are more than ${MAX_HEADS} heads`;
+  },
   acceptsStrides: ({ inputs }) =>
     inputs.slice(0, 3).every((x) => x!.strides[2] === 1 || x!.shape[2] === 1),
   prepare(call, context, strategy) {
@@ -56,7 +80,7 @@ export const attentionKernel: CudaKernel<AttentionAttrs> = {
       .float(attrs.scale)
       .int(offsets!.shape[0]! - 1);
     for (const x of [q, k, v]) params.int(x!.strides[0]!, x!.strides[1]!);
-    params.dtype(q!.dtype).int(q!.shape[0]!).int(STRATEGIES.indexOf(chosen));
+    params.dtype(q!.dtype).int(STRATEGIES.indexOf(chosen));
     return planLaunch(context, 'attention', call, params);
   },
   run: runLaunch,

@@ -25,15 +25,14 @@ export const concatKernel: CudaKernel<ConcatAttrs, readonly PartLaunch[]> = {
   prepare(call, context) {
     const { shape, dtype } = call.outputs[0]!;
     const { outer, extent, inner } = splitAxis(shape, call.attrs.axis);
-    const slice = inner * bytesPerElement(dtype);
-    const sizes = call.inputs.map((input) => input!.shape[call.attrs.axis]! * slice);
+    const sizes = call.inputs.map((input) => input!.shape[call.attrs.axis]! * inner);
     let start = 0;
     const starts = sizes.map((size) => (start += size) - size);
     const launches: PartLaunch[] = [];
     for (let first = 0; first < sizes.length; first += MAX_PARTS) {
       const end = Math.min(sizes.length, first + MAX_PARTS);
       const params = new ParamBlock()
-        .int(end - first, outer, extent * slice)
+        .int(end - first, outer, bytesPerElement(dtype), extent * inner)
         .int(...filled(sizes.slice(first, end)))
         .int(...filled(starts.slice(first, end)));
       const part = { ...call, inputs: call.inputs.slice(first, end) };

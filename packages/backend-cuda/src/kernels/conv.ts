@@ -10,8 +10,9 @@ const STRATEGIES = ['tiled', 'wgmma'];
 const CHANNEL_UNIT = 8;
 // Positions of the result: one axis of the launch grid times the rows of a block.
 const MAX_POSITIONS = 65535 * 128;
-// The other axes of the grid of the tiled kernel.
+// The other axes of the grids: groups of the tiled kernel, output channels where weights are rearranged.
 const MAX_GROUPS = 65535;
+const MAX_OUTPUT_CHANNELS = 65535;
 
 function tensorCores(call: KernelCall<ConvAttrs>, { capability }: CudaContext): boolean {
   const [x] = call.inputs;
@@ -31,10 +32,13 @@ function convKernel(op: string): CudaKernel<ConvAttrs> {
   return {
     op,
     strategies: STRATEGIES,
-    supports: (call) =>
-      call.attrs.groups <= MAX_GROUPS
-        ? fitsIndices(call)
-        : `there are more than ${MAX_GROUPS} groups`,
+    supports(call) {
+      if (call.attrs.groups > MAX_GROUPS) return `there are more than ${MAX_GROUPS} groups`;
+      if (call.inputs[1]!.shape[0]! > MAX_OUTPUT_CHANNELS) {
+        return `there are more than ${MAX_OUTPUT_CHANNELS} output channels`;
+      }
+      return fitsIndices(call);
+    },
     prepare(call, context, strategy) {
       const [x, weight] = call.inputs;
       const fast = tensorCores(call, context);

@@ -15,7 +15,8 @@ export const gatherKernel: CudaKernel<GatherAttrs> = {
       outer,
       extent,
       index!.shape[0]!,
-      inner * bytesPerElement(x!.dtype),
+      inner,
+      bytesPerElement(x!.dtype),
     );
     return planLaunch(context, 'gather', call, params);
   },

@@ -43,6 +43,11 @@ function matrixStorage({ shape, strides }: TensorLayout): MatrixStorage | undefi
   return undefined;
 }
 
+/** Why there are no products, or true. */
+function hasProducts({ productObstacle }: CudaContext): true | string {
+  return productObstacle === '' || productObstacle;
+}
+
 /** Strides of an operand along the batch axes of the result. */
 function batchStrides({ shape, strides }: TensorLayout, batch: readonly number[]): number[] {
   return broadcastStrides(shape.slice(0, -2), strides.slice(0, -2), batch);
@@ -95,7 +100,7 @@ function planProducts(call: KernelCall, context: CudaContext): readonly ProductL
     .bool(right.transposed)
     .int(axes.extents.at(-1)!, axes.strides[0]!.at(-1)!, axes.strides[1]!.at(-1)!)
     .dtype(a.dtype)
-    .bool(false)
+    .bool(context.tf32)
     .int(ACTIVATIONS.indexOf('none'));
   // The launcher's third buffer is the bias, which a plain product has not.
   const plan = planLaunch(context, 'matmul', call, params, 3);
@@ -108,7 +113,10 @@ function moved(binding: Binding<CudaBuffer>, by: number): Binding<CudaBuffer> {
 
 export const matmulKernel: CudaKernel<object, MatmulPlan> = {
   op: 'matmul',
-  supports: fitsIndices,
+  supports(call, context) {
+    const fits = fitsIndices(call);
+    return fits === true ? hasProducts(context) : fits;
+  },
   acceptsStrides: ({ inputs }) => inputs.every((operand) => matrixStorage(operand!) !== undefined),
   prepare(call, context) {
     if (call.inputs[0]!.shape.at(-1) === 0) return { products: [], fill: planZeros(call, context) };
@@ -125,7 +133,8 @@ export const matmulKernel: CudaKernel<object, MatmulPlan> = {
 
 export const linearKernel: CudaKernel<LinearAttrs> = {
   op: 'linear',
-  supports: ({ inputs: [x] }) => x!.shape.at(-1) !== 0 || 'it sums nothing',
+  supports: ({ inputs: [x] }, context) =>
+    x!.shape.at(-1) === 0 ? 'it sums nothing' : hasProducts(context),
   prepare(call, context) {
     const [x, weight] = call.inputs;
     const [columns, depth] = weight!.shape as [number, number];
@@ -136,7 +145,7 @@ export const linearKernel: CudaKernel<LinearAttrs> = {
       .bool(true)
       .int(1, 0, 0)
       .dtype(x!.dtype)
-      .bool(false)
+      .bool(context.tf32)
       .int(ACTIVATIONS.indexOf(call.attrs.activation));
     return planLaunch(context, 'matmul', call, params, 3);
   },

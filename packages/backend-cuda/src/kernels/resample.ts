@@ -57,7 +57,12 @@ function tapRoom(from: number, to: number, antialias: boolean): number {
 
 export const resizeBicubicKernel: CudaKernel<ResizeBicubicAttrs> = {
   op: 'resizeBicubic',
-  supports: fitsIndices,
+  supports(call) {
+    const [batch, channels, rows] = call.inputs[0]!.shape as [number, number, number];
+    // Between its passes along rows and columns.
+    const between = { dtype: 'f32', shape: [batch, channels, rows, call.attrs.size[1]] } as const;
+    return fitsIndices({ ...call, outputs: [...call.outputs, between] });
+  },
   prepare(call, context) {
     const x = call.inputs[0]!;
     const { size, antialias } = call.attrs;

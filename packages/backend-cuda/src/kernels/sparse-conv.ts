@@ -1,10 +1,15 @@
-/** sparseConv3d: implicit GEMM on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one thread per element. */
+/**
+ * sparseConv3d: implicit GEMM on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one thread
+ * per element. `sorted` is `wgmma` over rows ordered by the taps they have, so that tiles skip more of the others;
+ * `split` is `wgmma` with the taps of a tile shared among blocks, for maps of few rows.
+ */
 import { UnsupportedOpError, type KernelCall } from '@pergola/core';
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { ParamBlock } from '../params.ts';
 
 // In the order of the enum in native/kernels/sparse_conv.cu.
-const STRATEGIES = ['scalar', 'mma', 'wgmma'];
+const STRATEGIES = ['scalar', 'mma', 'wgmma', 'sorted', 'split'];
+const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', 'sorted', 'split']);
 // The summed axis advances 32 channels a step at the least; results are stored in pairs.
 const CHANNEL_STEP = 32;
 // The block keeps its part of the map in shared memory next to the tiles: room for kernels of size 3.
@@ -34,8 +39,8 @@ function chooseStrategy(
   if (forced !== 'scalar' && reason !== undefined) {
     throw new UnsupportedOpError(`sparseConv3d: strategy ${forced} does not serve ${reason}.`);
   }
-  if (forced === 'wgmma' && capability !== HOPPER) {
-    throw new UnsupportedOpError('sparseConv3d: strategy wgmma needs compute capability 9.0.');
+  if (ON_HOPPER.has(forced) && capability !== HOPPER) {
+    throw new UnsupportedOpError(`sparseConv3d: strategy ${forced} needs compute capability 9.0.`);
   }
   return forced;
 }
