@@ -32,8 +32,13 @@ fn run(index: u32) {
   let sequence = sequence_at(index / (params.heads * params.tiles));
   if (first >= sequence.queries) { return; }
   let keys = ${causal ? `min(sequence.keys, first + ${each}u)` : 'sequence.keys'};
-  ${perQuery((i) => `let query${i} = sequence.first_q + min(first + ${i}u, sequence.queries - 1u);`)}
-  ${perQuery((i) => perFour((c) => `let q${i}_${c} = q_read(q_start(query${i}, head), ${4 * c}u) * params.scale;`))}
+  // Loops, so that compilers see each access once.
+  var all: array<vec4<f32>, ${each * fours.length}>;
+  for (var i = 0u; i < ${each * fours.length}u; i++) {
+    let query = sequence.first_q + min(first + i / ${fours.length}u, sequence.queries - 1u);
+    all[i] = q_read(q_start(query, head), i % ${fours.length}u * 4u) * params.scale;
+  }
+  ${perQuery((i) => perFour((c) => `let q${i}_${c} = all[${i * fours.length + c}];`))}
   ${perQuery((i) => perFour((c) => `var mixed${i}_${c} = vec4<f32>();`))}
   ${perQuery((i) => `var highest${i} = 0.0;\n  var total${i} = 0.0;`)}
   for (var key = 0u; key < keys; key++) {
@@ -65,12 +70,13 @@ fn run(index: u32) {
     )}
   }
   // Queries without keys give zeros.
-  ${perQuery(
-    (i) => `if (first + ${i}u < sequence.queries) {
-    let inverse = select(1.0 / total${i}, 0.0, keys == 0u);
-    ${perFour((c) => `store_four(query${i}, head, ${4 * c}u, mixed${i}_${c} * inverse);`)}
-  }`,
-  )}
+  ${perQuery((i) => `let inverse${i} = select(1.0 / total${i}, 0.0, keys == 0u);`)}
+  ${perQuery((i) => perFour((c) => `all[${i * fours.length + c}] = mixed${i}_${c} * inverse${i};`))}
+  for (var i = 0u; i < ${each * fours.length}u; i++) {
+    let position = first + i / ${fours.length}u;
+    if (position >= sequence.queries) { break; }
+    store_four(sequence.first_q + position, head, i % ${fours.length}u * 4u, all[i]);
+  }
 }`,
   };
 }
