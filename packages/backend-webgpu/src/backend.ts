@@ -6,6 +6,7 @@ import {
   type Device,
   type DeviceInfo,
   type Op,
+  type Recording,
 } from '@pergola/core';
 import { BindGroupCache } from './bind-groups.ts';
 import { BufferPool, type GpuBuffer } from './buffers.ts';
@@ -17,6 +18,7 @@ import { KERNELS } from './kernels/table.ts';
 import { ParamRing, uniformLayout } from './params.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
+import { recordCommands } from './recorder.ts';
 import { StagingRing } from './staging.ts';
 import { upload } from './upload.ts';
 
@@ -116,6 +118,11 @@ export class WebGpuBackend implements Backend<WebGpuContext, GpuBuffer> {
     this.#commands.flush();
     await this.#health.guard(this.#gpu.queue.onSubmittedWorkDone());
     await this.#health.settle();
+  }
+
+  record(body: () => void): Recording {
+    this.#health.check();
+    return recordCommands(this.context, body);
   }
 
   memory(): BackendMemory {

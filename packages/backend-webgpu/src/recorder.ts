@@ -1,48 +1,21 @@
-/** Recorded steps: the commands of a piece of work, replayed without planning, checking or binding anything again. */
-import {
-  bytesPerElement,
-  formatShape,
-  InputError,
-  sameSpec,
-  ShapeError,
-  type Binding,
-  type Device,
-  type StorageArray,
-  type Tensor,
-} from '@pergola/core';
-import { webGpuBackend } from './backend.ts';
-import type { GpuBuffer } from './buffers.ts';
+/** Recorded commands: what a recorded step replays without planning, checking or binding anything again. */
+import { InputError, type Recording as DeviceRecording } from '@pergola/core';
 import type { DispatchCommand } from './commands.ts';
 import type { WebGpuContext } from './context.ts';
-import { moveElements } from './kernels/copy.ts';
 import { SLOT_BYTES, SLOT_WORDS, uniformGroup } from './params.ts';
 import { Recording } from './recording.ts';
 import { BUFFER_USAGE } from './usage.ts';
 
-/** A step that can be run again. */
-export interface RecordedStep<T> extends Disposable {
-  /** What the body returned. Its tensors are overwritten in place by each replay. */
-  readonly result: T;
-  /** Number of device commands of one replay. */
-  readonly commands: number;
-  /** Enqueues the step again. @throws InputError after `dispose()`. */
-  replay(): void;
-  /** Gives the step's memory back; tensors of `result` live on until they are disposed themselves. */
-  dispose(): void;
-}
-
-class Step<T> implements RecordedStep<T> {
-  readonly result: T;
+/** Recorded commands with their parameters in memory of their own. */
+class RecordedCommands implements DeviceRecording {
   readonly #context: WebGpuContext;
   readonly #recording: Recording;
   readonly #params: GPUBuffer;
   readonly #group: GPUBindGroup;
-  #disposed = false;
 
-  constructor(context: WebGpuContext, recording: Recording, result: T) {
+  constructor(context: WebGpuContext, recording: Recording) {
     this.#context = context;
     this.#recording = recording;
-    this.result = result;
     const dispatches = recording.commands.filter(
       (command): command is DispatchCommand => command.kind === 'dispatch',
     );
@@ -62,7 +35,6 @@ class Step<T> implements RecordedStep<T> {
   }
 
   replay(): void {
-    if (this.#disposed) throw new InputError('replay: the recorded step was disposed.');
     const { commands, recording } = this.#context;
     if (recording !== undefined) {
       throw new InputError('replay: a step must not be replayed while another is recorded.');
@@ -78,107 +50,40 @@ class Step<T> implements RecordedStep<T> {
   }
 
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    // Destroyed buffers must not be part of unsubmitted work.
-    this.#context.commands.flush();
+    release(this.#context, this.#recording);
     this.#params.destroy();
-    for (const buffer of this.#recording.constants) buffer.destroy();
-    for (const buffer of this.#recording.pinned) this.#context.unpin(buffer);
-    this.#recording.pinned.clear();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 
+/** Gives up the memory of a recording. */
+function release(context: WebGpuContext, recording: Recording): void {
+  // Destroyed buffers must not be part of unsubmitted work.
+  context.commands.flush();
+  for (const buffer of recording.constants) buffer.destroy();
+  for (const buffer of recording.pinned) context.unpin(buffer);
+  recording.pinned.clear();
+}
+
 /**
- * Runs `body` once and records its device work, to be replayed with the same tensors.
+ * Runs `body` and records its commands: the `record` of the backend.
  *
- * The body must be synchronous and must not read tensors. Values change between replays only through tensors made
- * before the step: write them with `assign` or `assignData`, inside the step (a running state) or between replays
- * (a time step). Data uploaded inside the step is replayed as it was. Temporaries are freed as by `device.run`.
- *
- * ```ts
- * const step = recordStep(device, () => assign(x, add(x, mul(network(x, t), dt))));
- * for (const time of times) { assignData(t, [time]); step.replay(); }
- * ```
- *
- * @throws InputError when the device is not a WebGPU device, a step is being recorded already, or the body is
- * asynchronous.
+ * @throws InputError when a step is being recorded already, and what `body` throws; nothing is recorded then.
  */
-export function recordStep<T>(device: Device, body: () => T): RecordedStep<T> {
-  const { context } = webGpuBackend('recordStep', device);
+export function recordCommands(context: WebGpuContext, body: () => void): DeviceRecording {
   if (context.recording !== undefined) {
     throw new InputError('recordStep: steps must not be recorded inside one another.');
   }
   const recording = new Recording();
-  const abandon = (): void => {
-    context.commands.flush();
-    for (const buffer of recording.constants) buffer.destroy();
-    for (const buffer of recording.pinned) context.unpin(buffer);
-  };
   context.record(recording);
-  let result: T;
   try {
-    result = device.run(body);
-    if (result instanceof Promise) {
-      throw new InputError('recordStep: body must be synchronous, got a promise.');
-    }
+    body();
   } catch (error) {
     context.record(undefined);
     recording.close();
-    abandon();
+    release(context, recording);
     throw error;
   }
   context.record(undefined);
   recording.close();
-  return new Step(context, recording, result);
-}
-
-function bindingOf(tensor: Tensor): Binding<GpuBuffer> {
-  return { buffer: tensor.storage.buffer as GpuBuffer, offset: tensor.offset };
-}
-
-/**
- * Copies the elements of `source` into the memory of `target`: views of `target` see the new values.
- *
- * @throws ShapeError unless both are contiguous and equal in dtype and shape; InputError when the device is not a
- * WebGPU device.
- */
-export function assign(target: Tensor, source: Tensor): void {
-  const { context } = webGpuBackend('assign', target.device);
-  if (source.device !== target.device || !sameSpec(target, source) || !target.contiguous) {
-    throw new ShapeError(
-      `assign: target must be contiguous and both must be equal, got ${String(target)} and ${String(source)}.`,
-    );
-  }
-  if (target.size === 0) return;
-  const dense = source.toContiguous();
-  try {
-    moveElements(context, target.dtype, target.size, bindingOf(dense), bindingOf(target));
-  } finally {
-    dense.dispose();
-  }
-}
-
-/**
- * Writes host data, the raw elements of the tensor's dtype, into the memory of `target`.
- *
- * @throws ShapeError unless `target` is contiguous and `data` has its size and element type.
- */
-export function assignData(target: Tensor, data: StorageArray): void {
-  const backend = webGpuBackend('assignData', target.device);
-  const bytes = target.size * bytesPerElement(target.dtype);
-  if (data.byteLength !== bytes || !target.contiguous) {
-    throw new ShapeError(
-      `assignData: target must be contiguous and take ${data.byteLength} bytes, got ${target.dtype}${formatShape(target.shape)}.`,
-    );
-  }
-  backend.upload(
-    target.storage.buffer as GpuBuffer,
-    target.offset * bytesPerElement(target.dtype),
-    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-  );
+  return new RecordedCommands(context, recording);
 }

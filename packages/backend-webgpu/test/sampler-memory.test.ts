@@ -1,5 +1,5 @@
 /** Memory over a long run of a sampler: a thousand steps of a micro network take no more than the first few. */
-import type { Device, MemoryReport } from '@pergola/core';
+import { canRecord, type Device, type MemoryReport } from '@pergola/core';
 import {
   describeModel,
   sampleFlow,
@@ -73,6 +73,8 @@ test.each([
   ['enqueued anew', false],
   ['recorded once and replayed', true],
 ])('steps %s leave live and pooled memory flat', async (_, recorded) => {
+  // Else both would be the same run.
+  expect(canRecord(device)).toBe(true);
   const all = await memoryOfSteps(recorded);
   expect(all).toHaveLength(STEPS);
   const settled = all[SETTLED]!;
