@@ -114,15 +114,15 @@ export class WebGpuContext {
   }
 
   /**
-   * Memory for the launches of one `run`. Free it with `release` as soon as they are enqueued: its next user's work
-   * comes after them.
+   * Memory of 32-bit words for the launches of one `run`. Free it with `release` as soon as they are enqueued: its next
+   * user's work comes after them.
    */
-  scratch(bytes: number): GpuBuffer {
-    return this.allocate(bytes);
+  scratch(words: number): Binding<GpuBuffer> {
+    return { buffer: this.allocate(words * 4), offset: 0 };
   }
 
-  release(buffer: GpuBuffer): void {
-    this.free(buffer);
+  release(...scratch: readonly Binding<GpuBuffer>[]): void {
+    for (const { buffer } of scratch) this.free(buffer);
   }
 
   /** Fills a range of a buffer with zero bytes; offset and length are multiples of 4. */

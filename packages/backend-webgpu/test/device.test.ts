@@ -106,7 +106,7 @@ describe('programs', () => {
   test('a program that does not compile is shown with position and source', async () => {
     using device = await openDevice();
     const { context } = backendOf(device);
-    const buffer = context.scratch(16);
+    const { buffer } = context.scratch(4);
     const program = context.program({
       label: 'broken',
       bindings: [{ name: 'x', dtype: 'f32', use: 'write' }],

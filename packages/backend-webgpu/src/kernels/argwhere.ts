@@ -84,12 +84,11 @@ export const argwhereKernel: WebGpuKernel<object, Plan> = {
       context.clear(buffer, offset * 4, elements * 4);
     clear(coordinates!, size * rank);
     clear(found!, 1);
-    const marks = { buffer: context.scratch(size * 4), offset: 0 };
-    const rows = { buffer: context.scratch(size * 4), offset: 0 };
+    const marks = context.scratch(size);
+    const rows = context.scratch(size);
     enqueue(context, mark, [x!, marks]);
     number(context, marks, rows);
     enqueue(context, write, [marks, rows, coordinates!, found!]);
-    context.release(marks.buffer);
-    context.release(rows.buffer);
+    context.release(marks, rows);
   },
 };

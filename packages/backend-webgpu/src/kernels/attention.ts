@@ -20,9 +20,10 @@ import { readsRowsWide, rowsAccess } from '../attention/rows.ts';
 import { tiledAttention, tiledAttentionBytes } from '../attention/tiled.wgsl.ts';
 import type { GpuBuffer } from '../buffers.ts';
 import type { Capabilities } from '../capabilities.ts';
-import type { Program, WebGpuContext, WebGpuKernel } from '../context.ts';
+import type { WebGpuContext, WebGpuKernel } from '../context.ts';
 import type { Width } from '../product/operand.ts';
 import type { BindingSpec } from '../wgsl/access.ts';
+import { LaunchVersions, type Launch } from './launch.ts';
 
 /**
  * - `naive`: one to four queries per invocation, without barriers;
@@ -102,12 +103,6 @@ function outBinding(dtype: DType, width: Width, wide: boolean): BindingSpec {
   return { name: 'out', dtype: width === 8 ? 'u32' : dtype, use: 'write', lanes: 4 };
 }
 
-interface Compiled {
-  readonly program: Program;
-  readonly params: Uint32Array;
-  readonly count: number;
-}
-
 const LOG2_E = Math.LOG2E;
 
 /** An attention call in one strategy: compiled for the alignments of offsets that it meets. */
@@ -119,7 +114,7 @@ class PlannedAttention {
   readonly #width: Width;
   /** q, k, v and out: whether they are moved `width` elements at a time when their offsets permit. */
   readonly #wide: readonly boolean[];
-  readonly #versions: Map<number, Compiled> = new Map();
+  readonly #versions: LaunchVersions = new LaunchVersions((wide) => this.#compile(wide));
 
   constructor(context: WebGpuContext, problem: Attention, forced: string | undefined) {
     const { capabilities } = context;
@@ -138,13 +133,13 @@ class PlannedAttention {
     const { q, k, v, depth } = problem;
     this.#wide = [...[q, k, v].map((rows) => readsRowsWide(rows, width)), depth % width === 0];
     // Offsets are aligned as a rule.
-    this.#version(this.#wide);
+    this.#versions.get(this.#wide);
   }
 
   /** Enqueues the call. Bindings: q, k, v, out; then the offsets. */
   enqueue(rows: readonly Binding<GpuBuffer>[], offsets: readonly Binding<GpuBuffer>[]): void {
     const wide = this.#wide.map((fits, i) => fits && rows[i]!.offset % this.#width === 0);
-    const { program, params, count } = this.#version(wide);
+    const { program, params, count } = this.#versions.get(wide);
     // Words hold two halves, and the program counts words.
     const [q, k, v, out] = rows.map((binding, i) =>
       this.#width === 8 && wide[i]! ? { ...binding, offset: binding.offset / 2 } : binding,
@@ -152,16 +147,7 @@ class PlannedAttention {
     this.#context.launch(program, [q!, k!, v!, ...offsets, out!], params, count);
   }
 
-  #version(wide: readonly boolean[]): Compiled {
-    const key = wide.reduce((bits, bit, i) => bits + (bit ? 2 ** i : 0), 0);
-    const known = this.#versions.get(key);
-    if (known !== undefined) return known;
-    const made = this.#compile(wide);
-    this.#versions.set(key, made);
-    return made;
-  }
-
-  #compile([wideQ, wideK, wideV, wideOut]: readonly boolean[]): Compiled {
+  #compile([wideQ, wideK, wideV, wideOut]: readonly boolean[]): Launch {
     const { heads, depth, scale, q, k, v } = this.#problem;
     const width = this.#width;
     const template = this.#template;

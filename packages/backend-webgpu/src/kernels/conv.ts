@@ -202,7 +202,7 @@ function pack(
   packed: Packing | undefined,
 ): Binding<GpuBuffer> {
   if (packed === undefined) return operand;
-  const copy = { buffer: context.scratch(packed.bytes), offset: 0 };
+  const copy = context.scratch(Math.ceil(packed.bytes / 4));
   enqueue(context, packed.launch, [operand, copy]);
   return copy;
 }
@@ -218,8 +218,8 @@ function convKernel(op: string): WebGpuKernel {
       const image = pack(context, x!, packedX);
       const weights = pack(context, weight!, packedWeight);
       product.enqueue([image, weights, ...(bias === undefined ? [] : [bias]), out!]);
-      if (packedX !== undefined) context.release(image.buffer);
-      if (packedWeight !== undefined) context.release(weights.buffer);
+      if (packedX !== undefined) context.release(image);
+      if (packedWeight !== undefined) context.release(weights);
     },
   };
   return kernel;

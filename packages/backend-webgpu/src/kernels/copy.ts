@@ -71,8 +71,8 @@ export function moveElements(
     return;
   }
   // One buffer must not be read and written by one dispatch.
-  const between = { buffer: context.scratch(size * 4), offset: 0 };
+  const between = context.scratch(size);
   enqueue(context, launch, [source, between]);
   enqueue(context, launch, [between, target]);
-  context.release(between.buffer);
+  context.release(between);
 }

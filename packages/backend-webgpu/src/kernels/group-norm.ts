@@ -263,13 +263,12 @@ function splitPlan(call: KernelCall<GroupNormAttrs>, context: WebGpuContext): Pl
   const apply = new LaneVersions(positions % 4 === 0, (lanes) => applyLaunch(call, context, lanes));
   return {
     run(target, [x, ...affines], out) {
-      const sums = { buffer: target.scratch(rows * parts * 8), offset: 0 };
-      const factors = { buffer: target.scratch(rows * 8), offset: 0 };
+      const sums = target.scratch(rows * parts * 2);
+      const factors = target.scratch(rows * 2);
       enqueue(target, moments, [x!, sums]);
       enqueue(target, merge, [sums, factors]);
       apply.enqueue(target, [x!, factors, ...affines, out]);
-      target.release(sums.buffer);
-      target.release(factors.buffer);
+      target.release(sums, factors);
     },
   };
 }

@@ -22,6 +22,25 @@ export function enqueue(
   context.launch(program, bindings, params, count);
 }
 
+/** Launches by the choices that they were compiled for, each made when it is first needed. */
+export class LaunchVersions {
+  readonly #make: (choices: readonly boolean[]) => Launch;
+  readonly #made: Map<number, Launch> = new Map();
+
+  constructor(make: (choices: readonly boolean[]) => Launch) {
+    this.#make = make;
+  }
+
+  get(choices: readonly boolean[]): Launch {
+    const key = choices.reduce((bits, bit, i) => bits + (bit ? 2 ** i : 0), 0);
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    const made = this.#make(choices);
+    this.#made.set(key, made);
+    return made;
+  }
+}
+
 /**
  * One plan in two versions: four elements per access where layouts and offsets permit it, else one.
  *

@@ -264,16 +264,12 @@ export function planRowSort(
     words,
     run(target, keys, order, packed) {
       if (rows === 0) return;
-      const scratch = (length: number): Binding<GpuBuffer> => ({
-        buffer: target.scratch(length * 4),
-        offset: 0,
-      });
-      const ranges = scratch(2 * words);
-      const used = scratch(1);
-      const counts = scratch(WORKGROUP * blocks);
-      const totals = scratch(WORKGROUP);
-      const even = scratch(rows);
-      const odd = scratch(rows);
+      const ranges = target.scratch(2 * words);
+      const used = target.scratch(1);
+      const counts = target.scratch(WORKGROUP * blocks);
+      const totals = target.scratch(WORKGROUP);
+      const even = target.scratch(rows);
+      const odd = target.scratch(rows);
       target.clear(ranges.buffer, 0, 8 * words);
       enqueue(target, range, [keys, ranges]);
       enqueue(target, pack, [keys, ranges, packed, even, used]);
@@ -284,7 +280,7 @@ export function planRowSort(
         enqueue(target, pass.move, [used, packed, from, counts, totals, to]);
       });
       enqueue(target, settle, [used, even, odd, order]);
-      for (const { buffer } of [ranges, used, counts, totals, even, odd]) target.release(buffer);
+      target.release(ranges, used, counts, totals, even, odd);
     },
   };
 }

@@ -223,11 +223,10 @@ function planReducer(
   };
   const second = passLaunch(context, merged, 'group');
   return (target, ...bindings) => {
-    const scratch = target.scratch(rowCount * parts * 4);
-    const between = { buffer: scratch, offset: 0 };
+    const between = target.scratch(rowCount * parts);
     enqueue(target, first, [...bindings.slice(0, -1), between]);
     enqueue(target, second, [between, bindings[bindings.length - 1]!]);
-    target.release(scratch);
+    target.release(between);
   };
 }
 
@@ -305,11 +304,10 @@ const varianceKernel: WebGpuKernel<ReduceAttrs, VariancePlan> = {
     };
   },
   run({ mean, squares, rows }, [x], [out], context) {
-    const scratch = context.scratch(rows * 4);
-    const centre = { buffer: scratch, offset: 0 };
+    const centre = context.scratch(rows);
     mean(context, x!, centre);
     squares(context, x!, centre, out!);
-    context.release(scratch);
+    context.release(centre);
   },
 };
 

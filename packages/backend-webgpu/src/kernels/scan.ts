@@ -160,12 +160,11 @@ export function planScan(
   const carries = planScan(context, carry, carry, { rows, length: blocks, exclusive: true });
   const scan = blockLaunch(context, from, to, shape, BLOCK);
   return (target, x, out) => {
-    const sums = { buffer: target.scratch(rows * blocks * 4), offset: 0 };
-    const starts = { buffer: target.scratch(rows * blocks * 4), offset: 0 };
+    const sums = target.scratch(rows * blocks);
+    const starts = target.scratch(rows * blocks);
     enqueue(target, totals, [x, sums]);
     carries(target, sums, starts);
     enqueue(target, scan, [x, starts, out]);
-    target.release(sums.buffer);
-    target.release(starts.buffer);
+    target.release(sums, starts);
   };
 }

@@ -6,8 +6,7 @@
  *   invocation for each column;
  * - `sorted`: targets of any size, see scatter-sorted.ts.
  */
-import { sizeOf, type Binding, type DType, type ScatterReduceAttrs } from '@pergola/core';
-import type { GpuBuffer } from '../buffers.ts';
+import { sizeOf, type DType, type ScatterReduceAttrs } from '@pergola/core';
 import type { WebGpuContext, WebGpuKernel } from '../context.ts';
 import { EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
 import { enqueue, type Launch } from './launch.ts';
@@ -172,23 +171,15 @@ function planLists(
   const rank = rankLaunch(context, sizes);
   const sum = sumLaunch(context, dtype, sizes, reduction);
   return (target, src, index, out) => {
-    const scratch = (words: number): Binding<GpuBuffer> => ({
-      buffer: target.scratch(words * 4),
-      offset: 0,
-    });
-    const [counts, ends, list, ordered] = [
-      scratch(size),
-      scratch(size),
-      scratch(rows),
-      scratch(rows),
-    ] as const;
+    const [counts, ends] = [target.scratch(size), target.scratch(size)];
+    const [list, ordered] = [target.scratch(rows), target.scratch(rows)];
     target.clear(counts.buffer, 0, size * 4);
     enqueue(target, count, [index, counts]);
     starts(target, counts, ends);
     enqueue(target, fill, [index, ends, list]);
     enqueue(target, rank, [index, counts, ends, list, ordered]);
     enqueue(target, sum, [src, counts, ends, ordered, out]);
-    for (const { buffer } of [counts, ends, list, ordered]) target.release(buffer);
+    target.release(counts, ends, list, ordered);
   };
 }
 

@@ -5,8 +5,7 @@
  * first, then the parts of each target. Block `b` of target `t` is part `b + t`: the number grows with both, and the
  * next target starts in the block where this one ends, or later, so no two parts share a number.
  */
-import type { Binding, DType } from '@pergola/core';
-import type { GpuBuffer } from '../buffers.ts';
+import type { DType } from '@pergola/core';
 import type { WebGpuContext } from '../context.ts';
 import { EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
 import { enqueue, type Launch } from './launch.ts';
@@ -149,18 +148,14 @@ export function planSorted(
   const reduceParts = partsLaunch(context, dtype, sizes, reduction);
   const reduceTotals = totalsLaunch(context, dtype, sizes, reduction);
   return (target, src, index, out) => {
-    const scratch = (words: number): Binding<GpuBuffer> => ({
-      buffer: target.scratch(words * 4),
-      offset: 0,
-    });
-    const order = scratch(rows);
-    const starts = scratch(size + 1);
-    const parts = scratch(partCount(sizes) * width);
-    const packed = scratch(rows * sort.words);
+    const order = target.scratch(rows);
+    const starts = target.scratch(size + 1);
+    const parts = target.scratch(partCount(sizes) * width);
+    const packed = target.scratch(rows * sort.words);
     sort.run(target, index, order, packed);
     enqueue(target, findStarts, [index, order, starts]);
     enqueue(target, reduceParts, [src, order, starts, parts]);
     enqueue(target, reduceTotals, [parts, starts, out]);
-    for (const { buffer } of [order, starts, parts, packed]) target.release(buffer);
+    target.release(order, starts, parts, packed);
   };
 }

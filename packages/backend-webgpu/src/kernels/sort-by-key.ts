@@ -44,9 +44,9 @@ export const sortByKeyKernel: WebGpuKernel<object, Plan> = {
     };
   },
   run({ sort, gather, rows }, [keys], [sorted, order], context) {
-    const packed = { buffer: context.scratch(rows * sort.words * 4), offset: 0 };
+    const packed = context.scratch(rows * sort.words);
     sort.run(context, keys!, order!, packed);
-    context.release(packed.buffer);
+    context.release(packed);
     enqueue(context, gather, [keys!, order!, sorted!]);
   },
 };

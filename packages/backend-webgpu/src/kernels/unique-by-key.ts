@@ -87,15 +87,14 @@ export const uniqueByKeyKernel: WebGpuKernel<object, Plan> = {
   },
   run({ groups, emit, count, rows, width }, [keys], outputs, context) {
     const [unique, inverse, counts, found] = outputs;
-    const scratch = (length: number) => ({ buffer: context.scratch(length * 4), offset: 0 });
-    const order = scratch(rows);
-    const numbers = scratch(rows);
-    const starts = scratch(rows + 1);
+    const order = context.scratch(rows);
+    const numbers = context.scratch(rows);
+    const starts = context.scratch(rows + 1);
     context.clear(unique!.buffer, unique!.offset * 4, rows * width * 4);
     context.clear(found!.buffer, found!.offset * 4, 4);
     groups.run(context, keys!, order, numbers);
     enqueue(context, emit, [keys!, order, numbers, unique!, inverse!, starts, found!]);
     enqueue(context, count, [starts, found!, counts!]);
-    for (const { buffer } of [order, numbers, starts]) context.release(buffer);
+    context.release(order, numbers, starts);
   },
 };

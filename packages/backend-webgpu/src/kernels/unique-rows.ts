@@ -65,13 +65,12 @@ export function planRowGroups(
   return {
     run(target, keys, order, numbers) {
       if (rows === 0) return;
-      const packed = { buffer: target.scratch(rows * sort.words * 4), offset: 0 };
-      const marks = { buffer: target.scratch(rows * 4), offset: 0 };
+      const packed = target.scratch(rows * sort.words);
+      const marks = target.scratch(rows);
       sort.run(target, keys, order, packed);
       enqueue(target, heads, [packed, order, marks]);
       scan(target, marks, numbers);
-      target.release(packed.buffer);
-      target.release(marks.buffer);
+      target.release(packed, marks);
     },
   };
 }

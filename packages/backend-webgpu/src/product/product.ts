@@ -1,7 +1,7 @@
 /** Matrix products with a fused epilogue, in every strategy: what `matmul`, `linear` and the convolutions share. */
 import { UnsupportedOpError, type Binding } from '@pergola/core';
 import type { GpuBuffer } from '../buffers.ts';
-import type { Program, WebGpuContext } from '../context.ts';
+import type { WebGpuContext } from '../context.ts';
 import type { Capabilities } from '../capabilities.ts';
 import { epilogue, readsWideBias, storesWide } from './epilogue.ts';
 import { matrixTemplate } from './matrix.wgsl.ts';
@@ -11,6 +11,7 @@ import type { Width } from './operand.ts';
 import type { Product, Template, TemplateOperands } from './problem.ts';
 import { chooseTiles, tiledTemplate } from './tiled.wgsl.ts';
 import { VECTOR_ROWS, vectorTemplate } from './vector.wgsl.ts';
+import { LaunchVersions, type Launch } from '../kernels/launch.ts';
 
 /**
  * - `naive`: 4x4 to 8x8 results per invocation, straight from memory, without barriers;
@@ -64,12 +65,6 @@ function refusal(
   }
 }
 
-interface Compiled {
-  readonly program: Program;
-  readonly params: Uint32Array;
-  readonly count: number;
-}
-
 /** A product in one strategy: compiled for the alignments of offsets that it meets. */
 export class PlannedProduct {
   readonly #context: WebGpuContext;
@@ -79,7 +74,7 @@ export class PlannedProduct {
   readonly #width: Width;
   /** By binding: whether it is moved `width` elements at a time when its offset permits. */
   readonly #wide: readonly boolean[];
-  readonly #versions: Map<number, Compiled> = new Map();
+  readonly #versions: LaunchVersions = new LaunchVersions((wide) => this.#compile(wide));
 
   /**
    * @param tiles of the strategy `subgroup-matrix`; chosen by the sizes when absent.
@@ -111,13 +106,13 @@ export class PlannedProduct {
       storesWide(product, columns, this.#width),
     ];
     // Offsets are aligned as a rule.
-    this.#version(this.#wide);
+    this.#versions.get(this.#wide);
   }
 
   /** Enqueues the product. Bindings: left, right, bias (when there is one), out, and what the left operand adds. */
   enqueue(bindings: readonly Binding<GpuBuffer>[]): void {
     const wide = this.#wide.map((fits, i) => fits && bindings[i]!.offset % this.#width === 0);
-    const { program, params, count } = this.#version(wide);
+    const { program, params, count } = this.#versions.get(wide);
     const placed =
       this.#width === 4
         ? bindings
@@ -128,16 +123,7 @@ export class PlannedProduct {
     this.#context.launch(program, placed, params, count);
   }
 
-  #version(wide: readonly boolean[]): Compiled {
-    const key = wide.reduce((bits, bit, i) => bits + (bit ? 2 ** i : 0), 0);
-    const known = this.#versions.get(key);
-    if (known !== undefined) return known;
-    const made = this.#compile(wide);
-    this.#versions.set(key, made);
-    return made;
-  }
-
-  #compile(wide: readonly boolean[]): Compiled {
+  #compile(wide: readonly boolean[]): Launch {
     const { rows, columns, depth, left, right, label, dtype } = this.#product;
     const width = this.#width;
     const { depthStep: step, walked } = this.#template;

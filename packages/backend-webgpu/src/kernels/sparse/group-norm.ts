@@ -3,9 +3,8 @@
  * applies them. How long the batch elements are is known on the device only, so their parts take places that are found
  * from the offsets; a few places stay empty.
  */
-import type { Binding, KernelCall } from '@pergola/core';
+import type { KernelCall } from '@pergola/core';
 import type { SparseGroupNormAttrs } from '@pergola/sparse';
-import type { GpuBuffer } from '../../buffers.ts';
 import type { WebGpuContext, WebGpuKernel } from '../../context.ts';
 import type { BindingSpec } from '../../wgsl/access.ts';
 import { ACTIVATION_CALLS, ACTIVATION_HELPERS } from '../../wgsl/math.ts';
@@ -229,17 +228,12 @@ export const sparseGroupNormKernel: WebGpuKernel<SparseGroupNormAttrs, Plan> = {
   },
   run(plan, [x, weight, bias, offsets], [out], context) {
     const { channels, batch, groups, places } = plan;
-    const scratch = (length: number): Binding<GpuBuffer> => ({
-      buffer: context.scratch(length * 4),
-      offset: 0,
-    });
-    const moments = scratch(places * 2 * channels);
-    const factors = scratch(batch * groups * 2);
+    const moments = context.scratch(places * 2 * channels);
+    const factors = context.scratch(batch * groups * 2);
     const affine = [weight, bias].filter((binding) => binding !== undefined);
     plan.moments.enqueue(context, [x!, offsets!, moments]);
     enqueue(context, plan.merge, [moments, offsets!, factors]);
     plan.apply.enqueue(context, [x!, offsets!, factors, ...affine, out!]);
-    context.release(moments.buffer);
-    context.release(factors.buffer);
+    context.release(moments, factors);
   },
 };

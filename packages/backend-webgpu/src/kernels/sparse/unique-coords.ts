@@ -89,12 +89,12 @@ export const uniqueCoordsKernel: WebGpuKernel<object, Plan> = {
   },
   run({ groups, emit, finish, rows }, [coords], outputs, context) {
     const [unique, inverse, order, offsets, summary] = outputs;
-    const numbers = { buffer: context.scratch(rows * 4), offset: 0 };
+    const numbers = context.scratch(rows);
     context.clear(unique!.buffer, unique!.offset * 4, rows * 16);
     context.clear(summary!.buffer, summary!.offset * 4, 8);
     groups.run(context, coords!, order!, numbers);
     enqueue(context, emit, [coords!, order!, numbers, unique!, inverse!, offsets!, summary!]);
     enqueue(context, finish, [offsets!, summary!]);
-    context.release(numbers.buffer);
+    context.release(numbers);
   },
 };
