@@ -11,6 +11,7 @@ import {
 } from '@pergola/core';
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { ParamBlock } from '../params.ts';
+import { chooseTensorCoreStrategy } from '../tensor-cores.ts';
 
 // In the order of the enum in native/kernels/attention.cu.
 const STRATEGIES = ['scalar', 'mma', 'wgmma', 'pipelined', 'pingPong'];
@@ -20,7 +21,6 @@ const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', ...PIPELINED]);
 const MAX_PIPELINED_HEAD = 96;
 // Halves in one 16-byte copy: rows and heads must start on such a boundary.
 const VECTOR = 8;
-const HOPPER = 90;
 // Heads are one axis of a launch grid.
 const MAX_HEADS = 65535;
 
@@ -38,26 +38,22 @@ function obstacle({ inputs: [q, k, v], attrs }: KernelCall<AttentionAttrs>): str
 /** @throws UnsupportedOpError when a forced strategy cannot serve the call. */
 function chooseStrategy(
   call: KernelCall<AttentionAttrs>,
-  { capability }: CudaContext,
+  context: CudaContext,
   forced: string | undefined,
 ): string {
-  const reason = obstacle(call);
-  if (forced === undefined) {
-    if (reason !== undefined) return 'scalar';
-    return capability === HOPPER ? 'wgmma' : 'mma';
-  }
-  if (forced !== 'scalar' && reason !== undefined) {
-    throw new UnsupportedOpError(`attention: strategy ${forced} does not serve ${reason}.`);
-  }
-  if (ON_HOPPER.has(forced) && capability !== HOPPER) {
-    throw new UnsupportedOpError(`attention: strategy ${forced} needs compute capability 9.0.`);
-  }
-  if (PIPELINED.has(forced) && call.inputs[0]!.shape[2]! > MAX_PIPELINED_HEAD) {
+  const strategy = chooseTensorCoreStrategy(
+    'attention',
+    obstacle(call),
+    ON_HOPPER,
+    context,
+    forced,
+  );
+  if (PIPELINED.has(strategy) && call.inputs[0]!.shape[2]! > MAX_PIPELINED_HEAD) {
     throw new UnsupportedOpError(
-      `attention: strategy ${forced} serves heads of up to ${MAX_PIPELINED_HEAD}, got ${call.inputs[0]!.shape[2]}.`,
+      `attention: strategy ${strategy} serves heads of up to ${MAX_PIPELINED_HEAD}, got ${call.inputs[0]!.shape[2]}.`,
     );
   }
-  return forced;
+  return strategy;
 }
 
 export const attentionKernel: CudaKernel<AttentionAttrs> = {

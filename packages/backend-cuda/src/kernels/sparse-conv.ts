@@ -3,9 +3,10 @@
  * per element. `sorted` is `wgmma` over rows ordered by the taps they have, so that tiles skip more of the others;
  * `split` is `wgmma` with the taps of a tile shared among blocks, for maps of few rows.
  */
-import { UnsupportedOpError, type KernelCall } from '@pergola/core';
-import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
+import type { KernelCall } from '@pergola/core';
+import { planLaunch, runLaunch, type CudaKernel } from '../kernel.ts';
 import { ParamBlock } from '../params.ts';
+import { chooseTensorCoreStrategy } from '../tensor-cores.ts';
 
 // In the order of the enum in native/kernels/sparse_conv.cu.
 const STRATEGIES = ['scalar', 'mma', 'wgmma', 'sorted', 'split'];
@@ -14,7 +15,6 @@ const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', 'sorted', 'split']);
 const CHANNEL_STEP = 32;
 // The block keeps its part of the map in shared memory next to the tiles: room for kernels of size 3.
 const MAX_TAPS = 27;
-const HOPPER = 90;
 
 /** Why the tensor cores cannot serve a call, or undefined. */
 function obstacle({ inputs: [x, weight, , map] }: KernelCall): string | undefined {
@@ -25,33 +25,19 @@ function obstacle({ inputs: [x, weight, , map] }: KernelCall): string | undefine
   return taps <= MAX_TAPS ? undefined : `${taps} taps`;
 }
 
-/** @throws UnsupportedOpError when a forced strategy cannot serve the call. */
-function chooseStrategy(
-  call: KernelCall,
-  { capability }: CudaContext,
-  forced: string | undefined,
-): string {
-  const reason = obstacle(call);
-  if (forced === undefined) {
-    if (reason !== undefined) return 'scalar';
-    return capability === HOPPER ? 'wgmma' : 'mma';
-  }
-  if (forced !== 'scalar' && reason !== undefined) {
-    throw new UnsupportedOpError(`sparseConv3d: strategy ${forced} does not serve ${reason}.`);
-  }
-  if (ON_HOPPER.has(forced) && capability !== HOPPER) {
-    throw new UnsupportedOpError(`sparseConv3d: strategy ${forced} needs compute capability 9.0.`);
-  }
-  return forced;
-}
-
 export const sparseConvKernel: CudaKernel = {
   op: 'sparseConv3d',
   strategies: STRATEGIES,
   supports: () => true,
   prepare(call, context, strategy) {
     const [x, weight, , map] = call.inputs;
-    const chosen = chooseStrategy(call, context, strategy);
+    const chosen = chooseTensorCoreStrategy(
+      'sparseConv3d',
+      obstacle(call),
+      ON_HOPPER,
+      context,
+      strategy,
+    );
     const params = new ParamBlock()
       .int(map!.shape[0]!, x!.shape[0]!, map!.shape[1]!, x!.shape[1]!, weight!.shape[0]!)
       .dtype(x!.dtype)
