@@ -17,7 +17,10 @@ async function sourcesBelow(folder) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
       if (!SKIPPED.has(entry.name)) files.push(...(await sourcesBelow(path)));
-    } else if (/\.(ts|mjs|cc|h|cu|cuh)$/.test(entry.name) && !entry.name.endsWith('.generated.ts')) {
+    } else if (
+      /\.(ts|mjs|cc|h|cu|cuh)$/.test(entry.name) &&
+      !entry.name.endsWith('.generated.ts')
+    ) {
       files.push(path);
     }
   }

@@ -78,13 +78,14 @@ export async function runGpuBench(
   }
   await mkdir(values.out, { recursive: true });
   const path = join(values.out, fileName(device));
+  const current = commit();
   const measured = new Set(results.map(({ name, detail }) => `${name} ${detail}`));
-  const kept = (await earlierResults(path, commit())).filter(
+  const kept = (await earlierResults(path, current)).filter(
     ({ name, detail }) => !measured.has(`${name} ${detail}`),
   );
   const report: Report<GpuResult> = {
     date: new Date().toISOString(),
-    commit: commit(),
+    commit: current,
     device: device.info.description,
     clock: clockName(device),
     results: [...kept, ...results],

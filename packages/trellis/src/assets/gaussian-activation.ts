@@ -83,7 +83,8 @@ export const GAUSSIAN_DECODING_DEFAULTS: GaussianDecoding = {
 /** Channels of one Gaussian by parameter, in the order of the output layer. */
 const LAYOUT = { positions: 3, harmonics: 3, scales: 3, rotations: 4, opacities: 1 } as const;
 const NAMES = Object.keys(LAYOUT) as (keyof GaussianTensors)[];
-const CHANNELS = 14;
+/** Channels of one Gaussian in all. */
+export const CHANNELS_PER_GAUSSIAN = 14;
 // Quaternions shorter than this are not stretched to unit length.
 const LEAST_NORM = 1e-12;
 
@@ -194,9 +195,9 @@ export async function decodeGaussians(
     );
   }
   const { shape } = x.feats;
-  if (shape.length !== 2 || shape[1] !== CHANNELS * perVoxel) {
+  if (shape.length !== 2 || shape[1] !== CHANNELS_PER_GAUSSIAN * perVoxel) {
     throw new ShapeError(
-      `decodeGaussians: feats must be [N, ${CHANNELS * perVoxel}] for ${perVoxel} Gaussians a voxel, got [${shape.join(', ')}].`,
+      `decodeGaussians: feats must be [N, ${CHANNELS_PER_GAUSSIAN * perVoxel}] for ${perVoxel} Gaussians a voxel, got [${shape.join(', ')}].`,
     );
   }
   if (perturbation !== null && perturbation.size !== 3 * perVoxel) {

@@ -15,6 +15,8 @@ export interface OptionSpec {
 /** A command as the user sees it. */
 export interface CommandSpec {
   readonly name: string;
+  /** What the user types. Default `pergola <name>`. */
+  readonly call?: string;
   readonly description: string;
   /** Name of the one positional argument. */
   readonly argument?: {
@@ -32,18 +34,23 @@ export interface ParsedArguments {
   readonly switches: ReadonlySet<string>;
 }
 
+function callOf({ name, call = `pergola ${name}` }: CommandSpec): string {
+  return call;
+}
+
 /** The parser's complaint as one sentence. */
-function complaint(command: string, error: unknown): InputError {
+function complaint(spec: CommandSpec, error: unknown): InputError {
+  const command = callOf(spec);
   const { code, message } = error as NodeJS.ErrnoException;
   const option = /'([^']+)'/.exec(message)?.[1] ?? '';
   const name = option.split(/[ ,]/).findLast((part) => part.startsWith('-')) ?? option;
   const text =
     code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION'
-      ? `there is no option ${name}; see pergola ${command} --help`
+      ? `there is no option ${name}; see ${command} --help`
       : message.includes('does not take an argument')
         ? `option ${name} takes no value`
         : `option ${name} needs a value`;
-  return new InputError(`pergola ${command}: ${text}.`, { cause: error });
+  return new InputError(`${command}: ${text}.`, { cause: error });
 }
 
 /** Joins `--seed -1` to `--seed=-1`, which the parser would take for two options. */
@@ -78,18 +85,18 @@ export function parseCommand(spec: CommandSpec, words: readonly string[]): Parse
       strict: true,
     });
   } catch (error) {
-    throw complaint(spec.name, error);
+    throw complaint(spec, error);
   }
   const [argument, surplus] = parsed.positionals;
   const accepted = spec.argument === undefined ? 0 : 1;
   if (parsed.positionals.length > accepted) {
     const got = accepted === 0 ? argument : surplus;
     const limit = accepted === 0 ? 'no argument' : `one ${spec.argument!.name}`;
-    throw new InputError(`pergola ${spec.name}: takes ${limit}, got also ${got}.`);
+    throw new InputError(`${callOf(spec)}: takes ${limit}, got also ${got}.`);
   }
   if (accepted === 1 && argument === undefined && spec.argument!.optional !== true) {
     throw new InputError(
-      `pergola ${spec.name}: needs ${spec.argument!.description}; see pergola ${spec.name} --help.`,
+      `${callOf(spec)}: needs ${spec.argument!.description}; see ${callOf(spec)} --help.`,
     );
   }
   const values: Record<string, string | undefined> = {};
@@ -110,7 +117,7 @@ export function commandHelp(spec: CommandSpec): string {
     `${short === undefined ? '   ' : `-${short},`} --${name}${value === undefined ? '' : ` <${value}>`}`,
     description,
   ]);
-  const head = `${spec.description}\n\nUsage: pergola ${spec.name}${word} [options]\n\n`;
+  const head = `${spec.description}\n\nUsage: ${callOf(spec)}${word} [options]\n\n`;
   const about =
     argument === undefined
       ? ''

@@ -28,6 +28,7 @@ import type { VoxelScore } from './voxel-score.ts';
 
 const COMMAND: CommandSpec = {
   name: 'evaluate',
+  call: 'npm run evaluate --',
   description: 'Scores the bundled model on the bundled examples.',
   options: [
     { name: 'device', value: 'name', description: 'auto, cpu, or an installed backend' },

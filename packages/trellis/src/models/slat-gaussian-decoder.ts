@@ -5,7 +5,11 @@
  */
 import type { Device } from '@pergola/core';
 import type { SparseTensor } from '@pergola/sparse';
-import { decodeGaussians, type GaussianDecoding } from '../assets/gaussian-activation.ts';
+import {
+  CHANNELS_PER_GAUSSIAN,
+  decodeGaussians,
+  type GaussianDecoding,
+} from '../assets/gaussian-activation.ts';
 import type { Gaussians } from '../assets/gaussians.ts';
 import { radicalInverse } from '../assets/hammersley.ts';
 import { loadParameters, type LoadOptions } from '../checkpoints/load-parameters.ts';
@@ -13,9 +17,6 @@ import type { WeightStore } from '../checkpoints/weight-store.ts';
 import { linearParameters, type ParameterSpec } from '../nn/parameters.ts';
 import type { SLatGaussianDecoderConfig } from './config.ts';
 import { SLatTorso, torsoParameters } from './slat-torso.ts';
-
-// Centre 3, colour 3, scale 3, rotation 4, opacity 1.
-const CHANNELS_PER_GAUSSIAN = 14;
 
 /** Latents to Gaussians. */
 export class SLatGaussianDecoder extends SLatTorso<SLatGaussianDecoderConfig> {
