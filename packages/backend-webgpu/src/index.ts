@@ -7,7 +7,6 @@ export {
   type WebGpuDeviceOptions,
 } from './device.ts';
 export { GpuProgramError } from './errors.ts';
-export { assign, assignData, recordStep } from './steps.ts';
 export { profileDispatches } from './timing.ts';
 export type { DispatchTiming } from './profiler.ts';
 export { WebGpuBackend } from './backend.ts';

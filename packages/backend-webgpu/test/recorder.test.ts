@@ -2,22 +2,18 @@
 import { describe, expect, test } from 'vitest';
 import {
   add,
-  createCpuDevice,
+  assign,
+  assignData,
   full,
   InputError,
   mul,
+  recordStep,
   ShapeError,
   softmax,
   sum,
   type Device,
 } from '@pergola/core';
-import {
-  assign,
-  assignData,
-  profileDispatches,
-  recordStep,
-  type WebGpuBackend,
-} from '@pergola/backend-webgpu';
+import { profileDispatches, type WebGpuBackend } from '@pergola/backend-webgpu';
 import { openDevice } from './adapter.ts';
 
 describe('recordStep', () => {
@@ -91,25 +87,14 @@ describe('recordStep', () => {
 
   test('misuse meets one sentence', async () => {
     using device = await openDevice();
-    using cpu = await createCpuDevice();
     const x = device.tensor([1, 2], [2]);
     const y = device.tensor([1, 2, 3], [3]);
-    expect(() => recordStep(cpu, () => 0)).toThrow(
-      'recordStep: device must be a WebGPU device, got cpu.',
-    );
     expect(() => recordStep(device, () => recordStep(device, () => 0))).toThrow(InputError);
     expect(() => recordStep(device, async () => 0)).toThrow(InputError);
     expect(() => assign(x, y)).toThrow(ShapeError);
     expect(() => assignData(x, new Float32Array(3))).toThrow(ShapeError);
     // A failed recording leaves the device usable.
     expect([...(await mul(x, 3).floats())]).toEqual([3, 6]);
-  });
-
-  test('assign moves overlapping views of one tensor', async () => {
-    using device = await openDevice();
-    const x = device.tensor([1, 2, 3, 4, 5, 6], [6]);
-    assign(x.slice(0, 1, 6), x.slice(0, 0, 5));
-    expect([...(await x.floats())]).toEqual([1, 1, 2, 3, 4, 5]);
   });
 });
 

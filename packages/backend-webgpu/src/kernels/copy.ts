@@ -1,9 +1,8 @@
-/** `copy`: strided elements into row-major order; and the contiguous move that assignments use. */
-import { type Binding, type DType } from '@pergola/core';
-import type { GpuBuffer } from '../buffers.ts';
+/** `copy`: strided elements into row-major order. */
+import type { DType } from '@pergola/core';
 import type { WebGpuContext, WebGpuKernel } from '../context.ts';
 import type { BindingSpec } from '../wgsl/access.ts';
-import { enqueue, LaneVersions, type Lanes, type Launch } from './launch.ts';
+import { LaneVersions, type Lanes, type Launch } from './launch.ts';
 import {
   byFours,
   mergeAxes,
@@ -55,24 +54,3 @@ export const copyKernel: WebGpuKernel<object, LaneVersions> = {
     plan.enqueue(context, [x!, out!]);
   },
 };
-
-/** Copies `size` contiguous elements from `source` to `target`, which may lie in one buffer and overlap. */
-export function moveElements(
-  context: WebGpuContext,
-  dtype: DType,
-  size: number,
-  source: Binding<GpuBuffer>,
-  target: Binding<GpuBuffer>,
-): void {
-  const walk: Walk = { shape: [size], strides: [[1]] };
-  const launch = copyLaunch(context, dtype, walk, 1);
-  if (source.buffer !== target.buffer) {
-    enqueue(context, launch, [source, target]);
-    return;
-  }
-  // One buffer must not be read and written by one dispatch.
-  const between = context.scratch(size);
-  enqueue(context, launch, [source, between]);
-  enqueue(context, launch, [between, target]);
-  context.release(between);
-}
