@@ -2,17 +2,19 @@
 #include <algorithm>
 
 #include "attention_mma.cuh"
-#include "attention_pipelined.cuh"
+#include "attention_launch.h"
 #include "attention_scalar.cuh"
+#include "attention_tiled.cuh"
 #include "attention_wgmma.cuh"
 #include "device.h"
 #include "launcher.h"
+#include "pack.cuh"
 
 namespace pergola {
 namespace {
 
 // In the order of the strategies on the TypeScript side.
-enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2, Pipelined = 3, PingPong = 4 };
+enum Strategy : int32_t { Scalar = 0, Tiled = 1, Mma = 2, Wgmma = 3, Pipelined = 4 };
 
 struct Params {
   AttentionParams attention;
@@ -22,20 +24,15 @@ struct Params {
 template <typename T>
 using AttentionKernel = void (*)(const T*, const T*, const T*, const int32_t*, const int32_t*, T*, AttentionParams);
 
-// The sequences of one launch: one axis of its grid.
-constexpr int kMaxSequences = 65535;
-
-// Launches for all sequences, `rows` query rows in each block.
 template <typename T>
 void launch_sequences(const Call& call, const AttentionParams& p, AttentionKernel<T> kernel, int rows, int threads,
                       int bytes) {
   if (bytes > 0) call.device.allow_shared(reinterpret_cast<const void*>(kernel), bytes);
-  for (int first = 0; first < p.sequences; first += kMaxSequences) {
-    const dim3 grid(ceil_div(p.max_q, rows), p.heads, std::min(kMaxSequences, p.sequences - first));
+  for_sequences(p, rows, [&](dim3 grid, int first) {
     kernel<<<grid, threads, bytes, call.stream>>>(call.in<T>(0), call.in<T>(1), call.in<T>(2),
                                                   call.in<int32_t>(3) + first, call.in<int32_t>(4) + first,
                                                   call.out<T>(5), p);
-  }
+  });
 }
 
 template <typename T, int D, int Keys, int Stages, int Warpgroups, int Blocks>
@@ -68,31 +65,6 @@ void launch_wgmma_by_dim(const Call& call, const AttentionParams& p) {
   }
 }
 
-template <typename T, int D, bool TakeTurns>
-void launch_pipelined(const Call& call, const AttentionParams& p) {
-  constexpr int keys = 128;
-  constexpr int stages = 4;
-  launch_sequences<T>(call, p, attention_pipelined<T, D, keys, stages, TakeTurns>, kPipelinedRows, kPipelinedThreads,
-                      attention_shared_bytes<D, keys, stages>());
-}
-
-// Heads of up to 96: larger ones leave the ring no room.
-template <typename T, bool TakeTurns>
-void launch_pipelined_by_dim(const Call& call, const AttentionParams& p) {
-  switch ((p.dim + 15) / 16) {
-    case 1:
-    case 2:
-      return launch_pipelined<T, 32, TakeTurns>(call, p);
-    case 3:
-    case 4:
-      return launch_pipelined<T, 64, TakeTurns>(call, p);
-    case 5:
-      return launch_pipelined<T, 80, TakeTurns>(call, p);
-    default:
-      return launch_pipelined<T, 96, TakeTurns>(call, p);
-  }
-}
-
 template <typename T, int D>
 void launch_mma(const Call& call, const AttentionParams& p) {
   launch_sequences<T>(call, p, attention_mma<T, D>, kMmaRows, kMmaThreads, attention_mma_shared_bytes<D>());
@@ -111,6 +83,19 @@ void launch_scalar(const Call& call, const AttentionParams& p) {
   launch_sequences<T>(call, p, attention_scalar<T>, kScalarWarps, kScalarWarps * 32, 0);
 }
 
+template <typename T, int D, int Keys>
+void launch_tiled(const Call& call, const AttentionParams& p) {
+  launch_sequences<T>(call, p, attention_tiled<T, D, Keys>, kTiledRows, kTiledThreads,
+                      attention_tiled_shared_bytes<D, Keys>());
+}
+
+// Fewer keys a tile for large heads: 99 KiB of shared memory are what every chip from Ampere on has.
+template <typename T>
+void launch_tiled_by_dim(const Call& call, const AttentionParams& p) {
+  if (p.dim <= 64) return launch_tiled<T, 64, 64>(call, p);
+  return launch_tiled<T, 128, 32>(call, p);
+}
+
 }  // namespace
 
 // Buffers: q, k, v, offsetsQ, offsetsK, out.
@@ -123,7 +108,7 @@ PERGOLA_LAUNCHER(attention) {
     if (p.dtype == F16) launch_halves(__half{});
     else launch_halves(__nv_bfloat16{});
   };
-  switch (aligned ? params.strategy : Scalar) {
+  switch (aligned || params.strategy == Scalar ? params.strategy : Tiled) {
     case Mma:
       on_halves([&](auto zero) { launch_mma_by_dim<decltype(zero)>(call, p); });
       break;
@@ -131,10 +116,13 @@ PERGOLA_LAUNCHER(attention) {
       on_halves([&](auto zero) { launch_wgmma_by_dim<decltype(zero)>(call, p); });
       break;
     case Pipelined:
-      on_halves([&](auto zero) { launch_pipelined_by_dim<decltype(zero), false>(call, p); });
+      // The copy engine refuses some layouts.
+      if (!launch_attention_pipelined(call, p)) {
+        on_halves([&](auto zero) { launch_wgmma_by_dim<decltype(zero)>(call, p); });
+      }
       break;
-    case PingPong:
-      on_halves([&](auto zero) { launch_pipelined_by_dim<decltype(zero), true>(call, p); });
+    case Tiled:
+      with_float(p.dtype, [&](auto zero) { launch_tiled_by_dim<decltype(zero)>(call, p); });
       break;
     default:
       if (p.dtype == F32) launch_scalar<float>(call, p);

@@ -19,6 +19,8 @@ struct AttentionParams {
   int32_t causal;
   float scale;
   int32_t sequences;
+  // Of all sequences together.
+  int32_t q_rows, k_rows;
   // Strides in elements: of a row, and of a head within it.
   int32_t q_row, q_head, k_row, k_head, v_row, v_head;
   int32_t dtype;

@@ -1,24 +1,21 @@
 /**
- * attention: flash attention on tensor cores for half types, by wgmma on Hopper and mma.sync elsewhere; else one warp per
- * row. `pipelined` is `wgmma` with a warpgroup that loads and softmax under the products; in `pingPong` two warpgroups
- * also take turns at starting products.
+ * attention: flash attention on tensor cores for half types; `mma` by mma.sync, and on Hopper `wgmma` and, for sequences
+ * that fill its larger tiles, `pipelined`: the copy engine loads, and softmax runs under the products. Else `tiled`, in f32
+ * arithmetic, or `scalar`, one warp per row, for few rows.
  */
-import {
-  MAX_HEAD_DIMENSION,
-  UnsupportedOpError,
-  type AttentionAttrs,
-  type KernelCall,
-} from '@pergola/core';
+import { MAX_HEAD_DIMENSION, type AttentionAttrs, type KernelCall } from '@pergola/core';
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { ParamBlock } from '../params.ts';
 import { chooseTensorCoreStrategy } from '../tensor-cores.ts';
 
 // In the order of the enum in native/kernels/attention.cu.
-const STRATEGIES = ['scalar', 'mma', 'wgmma', 'pipelined', 'pingPong'];
-const PIPELINED: ReadonlySet<string> = new Set(['pipelined', 'pingPong']);
-const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', ...PIPELINED]);
-// Larger heads leave the ring of the pipelined strategies no room.
-const MAX_PIPELINED_HEAD = 96;
+const STRATEGIES = ['scalar', 'tiled', 'mma', 'wgmma', 'pipelined'];
+const ON_HOPPER: ReadonlySet<string> = new Set(['wgmma', 'pipelined']);
+const WITHOUT_TENSOR_CORES: ReadonlySet<string> = new Set(['scalar', 'tiled']);
+// Fewer rows leave most of a tile idle.
+const MIN_TILED_ROWS = 16;
+// Shorter sequences waste more of a tile of 192 rows than its pace is worth.
+const MIN_PIPELINED_ROWS = 256;
 // Halves in one 16-byte copy: rows and heads must start on such a boundary.
 const VECTOR = 8;
 // Heads are one axis of a launch grid.
@@ -41,19 +38,17 @@ function chooseStrategy(
   context: CudaContext,
   forced: string | undefined,
 ): string {
-  const strategy = chooseTensorCoreStrategy(
-    'attention',
-    obstacle(call),
-    ON_HOPPER,
-    context,
-    forced,
-  );
-  if (PIPELINED.has(strategy) && call.inputs[0]!.shape[2]! > MAX_PIPELINED_HEAD) {
-    throw new UnsupportedOpError(
-      `attention: strategy ${strategy} serves heads of up to ${MAX_PIPELINED_HEAD}, got ${call.inputs[0]!.shape[2]}.`,
-    );
+  if (forced !== undefined && WITHOUT_TENSOR_CORES.has(forced)) return forced;
+  const { inputs, attrs } = call;
+  const reason = obstacle(call);
+  if (forced === undefined && reason !== undefined) {
+    return attrs.maxQ >= MIN_TILED_ROWS ? 'tiled' : 'scalar';
   }
-  return strategy;
+  const strategy = chooseTensorCoreStrategy('attention', reason, ON_HOPPER, context, forced);
+  if (forced !== undefined || strategy !== 'wgmma') return strategy;
+  const [q, , , offsets] = inputs;
+  const meanRows = q!.shape[0]! / (offsets!.shape[0]! - 1);
+  return meanRows >= MIN_PIPELINED_ROWS ? 'pipelined' : 'wgmma';
 }
 
 export const attentionKernel: CudaKernel<AttentionAttrs> = {
@@ -74,7 +69,7 @@ export const attentionKernel: CudaKernel<AttentionAttrs> = {
       .int(q!.shape[1]!, q!.shape[2]!, attrs.maxQ, attrs.maxK)
       .bool(attrs.causal)
       .float(attrs.scale)
-      .int(offsets!.shape[0]! - 1);
+      .int(offsets!.shape[0]! - 1, q!.shape[0]!, k!.shape[0]!);
     for (const x of [q, k, v]) params.int(x!.strides[0]!, x!.strides[1]!);
     params.dtype(q!.dtype).int(STRATEGIES.indexOf(chosen));
     return planLaunch(context, 'attention', call, params);
