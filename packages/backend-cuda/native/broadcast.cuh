@@ -5,6 +5,7 @@
 // addresses allow it, else one element.
 #pragma once
 
+#include "divisor.cuh"
 #include "pack.cuh"
 
 namespace pergola {
@@ -21,23 +22,44 @@ struct BroadcastShape {
   int32_t strides[Operands][kMaxAxes];
 };
 
+// The same as kernels walk it.
 template <int Operands>
-__device__ __forceinline__ void locate(const BroadcastShape<Operands>& shape, uint32_t element,
+struct BroadcastWalk {
+  int32_t rank;
+  uint32_t elements;
+  Divisor extents[kMaxAxes];
+  int32_t strides[Operands][kMaxAxes];
+};
+
+template <int Operands>
+BroadcastWalk<Operands> walk_of(const BroadcastShape<Operands>& shape) {
+  BroadcastWalk<Operands> walk;
+  walk.rank = shape.rank;
+  walk.elements = shape.elements;
+  for (int axis = 0; axis < kMaxAxes; axis++) {
+    walk.extents[axis] = divisor_of(shape.extents[axis]);
+    for (int operand = 0; operand < Operands; operand++) walk.strides[operand][axis] = shape.strides[operand][axis];
+  }
+  return walk;
+}
+
+template <int Operands>
+__device__ __forceinline__ void locate(const BroadcastWalk<Operands>& walk, uint32_t element,
                                        int64_t (&at)[Operands]) {
   uint32_t rest = element;
 #pragma unroll
   for (int operand = 0; operand < Operands; operand++) at[operand] = 0;
-  for (int axis = kMaxAxes - 1; axis > kMaxAxes - shape.rank; axis--) {
-    const uint32_t index = rest % shape.extents[axis];
-    rest /= shape.extents[axis];
+  // Unrolled: an axis known only at run time would have every thread copy the parameters to local memory.
+#pragma unroll
+  for (int axis = kMaxAxes - 1; axis >= 0; axis--) {
+    const bool outermost = axis <= kMaxAxes - walk.rank;
+    const Quotient parts = outermost ? Quotient{0, rest} : divide_with_rest(rest, walk.extents[axis]);
 #pragma unroll
     for (int operand = 0; operand < Operands; operand++) {
-      at[operand] += static_cast<int64_t>(index) * shape.strides[operand][axis];
+      at[operand] += static_cast<int64_t>(parts.remainder) * walk.strides[operand][axis];
     }
-  }
-#pragma unroll
-  for (int operand = 0; operand < Operands; operand++) {
-    at[operand] += static_cast<int64_t>(rest) * shape.strides[operand][kMaxAxes - shape.rank];
+    if (outermost) break;
+    rest = parts.quotient;
   }
 }
 
@@ -77,14 +99,16 @@ constexpr int kMapThreads = 256;
 
 // Function gives the element of the output from that of the operand.
 template <int Width, typename Out, typename Function, typename A>
-__global__ void map_one(const A* __restrict__ a, Out* __restrict__ out, BroadcastShape<1> shape, Function function) {
+__global__ void map_one(const A* __restrict__ a, Out* __restrict__ out, const __grid_constant__ BroadcastWalk<1> walk,
+                        Function function) {
   const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) * Width;
-  if (i >= shape.elements) return;
+  if (i >= walk.elements) return;
   int64_t at[1];
-  locate(shape, i, at);
-  const int32_t step = shape.strides[0][kMaxAxes - 1];
-  if (Width > 1 && i + Width > shape.elements) {
-    for (uint32_t j = 0; i + j < shape.elements; j++) out[i + j] = function(a[at[0] + j * step]);
+  locate(walk, i, at);
+  const int32_t step = walk.strides[0][kMaxAxes - 1];
+  if (Width > 1 && i + Width > walk.elements) {
+#pragma unroll 1
+    for (uint32_t j = 0; i + j < walk.elements; j++) out[i + j] = function(a[at[0] + j * step]);
     return;
   }
   const auto left = load_operand<Width>(a, at[0], step);
@@ -99,10 +123,11 @@ inline int map_blocks(uint32_t elements, int width) { return ceil_div(ceil_div(e
 template <typename Out, typename Function, typename A>
 void launch_map(const Call& call, const BroadcastShape<1>& shape, const A* a, Out* out, Function function) {
   constexpr int width = kPackBytes / static_cast<int>(sizeof(A) > sizeof(Out) ? sizeof(A) : sizeof(Out));
+  const auto walk = walk_of(shape);
   if (packs_fit(shape, width) && reads_packs(shape, 0, a, width)) {
-    map_one<width><<<map_blocks(shape.elements, width), kMapThreads, 0, call.stream>>>(a, out, shape, function);
+    map_one<width><<<map_blocks(shape.elements, width), kMapThreads, 0, call.stream>>>(a, out, walk, function);
   } else {
-    map_one<1><<<map_blocks(shape.elements, 1), kMapThreads, 0, call.stream>>>(a, out, shape, function);
+    map_one<1><<<map_blocks(shape.elements, 1), kMapThreads, 0, call.stream>>>(a, out, walk, function);
   }
 }
 

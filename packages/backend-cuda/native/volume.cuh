@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "divisor.cuh"
+
 namespace pergola {
 
 // Extents of the spatial axes and strides of all axes, in elements, of [B, C, ...] or [B, ..., C].
@@ -12,30 +14,24 @@ struct Volume {
   int32_t strides[3];
 };
 
-// Indices of an element of a tensor [batch, channels, x, y, z] or [batch, x, y, z, channels] by its position.
-struct VolumeIndex {
-  uint32_t batch, channel, x, y, z;
+// The spatial extents of a volume [batch, x, y, z], for finding positions by their number.
+struct Positions {
+  Divisor x, y, z;
 };
 
-__device__ __forceinline__ VolumeIndex volume_index(uint32_t i, const int32_t (&extents)[3], uint32_t channels,
-                                                    bool channels_last) {
-  VolumeIndex at;
-  if (channels_last) {
-    at.channel = i % channels;
-    i /= channels;
-  }
-  at.z = i % extents[2];
-  i /= extents[2];
-  at.y = i % extents[1];
-  i /= extents[1];
-  at.x = i % extents[0];
-  i /= extents[0];
-  if (!channels_last) {
-    at.channel = i % channels;
-    i /= channels;
-  }
-  at.batch = i;
-  return at;
+inline Positions positions_of(const int32_t (&extents)[3]) {
+  return {divisor_of(extents[0]), divisor_of(extents[1]), divisor_of(extents[2])};
+}
+
+struct Position {
+  uint32_t batch, x, y, z;
+};
+
+__device__ __forceinline__ Position position_at(uint32_t i, const Positions& positions) {
+  const Quotient z = divide_with_rest(i, positions.z);
+  const Quotient y = divide_with_rest(z.quotient, positions.y);
+  const Quotient x = divide_with_rest(y.quotient, positions.x);
+  return {x.quotient, x.remainder, y.remainder, z.remainder};
 }
 
 }  // namespace pergola

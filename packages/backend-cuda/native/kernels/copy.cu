@@ -21,7 +21,8 @@ constexpr int kTileRows = 8;
 
 // Axis `near` is contiguous in the source and the last axis in the target: tiles of both turn in shared memory.
 template <typename T>
-__global__ void copy_turned(const T* __restrict__ source, T* __restrict__ target, BroadcastShape<1> shape, int near) {
+__global__ void copy_turned(const T* __restrict__ source, T* __restrict__ target,
+                            const __grid_constant__ BroadcastShape<1> shape, int near) {
   __shared__ T tile[kTile][kTile + 1];
   constexpr int last = kMaxAxes - 1;
   const uint32_t columns = shape.extents[last];

@@ -1,5 +1,6 @@
 // gatedResidual: x + h * gate of the row's batch element, over packed rows.
 #include "affine.cuh"
+#include "divisor.cuh"
 #include "packed_rows.cuh"
 
 namespace pergola {
@@ -15,12 +16,13 @@ constexpr int kThreads = 256;
 
 template <typename T, int Width>
 __global__ void gated_residual(const T* __restrict__ x, const T* __restrict__ h, const T* __restrict__ gate,
-                               const int32_t* __restrict__ offsets, T* __restrict__ out, GatedResidualParams p) {
-  const uint32_t per_row = p.channels / Width;
+                               const int32_t* __restrict__ offsets, T* __restrict__ out, GatedResidualParams p,
+                               Divisor per_row) {
   const uint32_t i = blockIdx.x * kThreads + threadIdx.x;
-  if (i >= p.rows * per_row) return;
-  const int row = static_cast<int>(i / per_row);
-  const int channel = static_cast<int>(i % per_row) * Width;
+  if (i >= p.rows * per_row.value) return;
+  const Quotient at = divide_with_rest(i, per_row);
+  const int row = static_cast<int>(at.quotient);
+  const int channel = static_cast<int>(at.remainder) * Width;
   float values[Width], steps[Width], factors[Width];
   load_floats<Width>(values, x + static_cast<int64_t>(i) * Width);
   load_floats<Width>(steps, h + static_cast<int64_t>(i) * Width);
@@ -53,9 +55,11 @@ PERGOLA_LAUNCHER(gatedResidual) {
     const int64_t count = static_cast<int64_t>(p.rows) * p.channels;
     if (p.channels % width == 0 && is_aligned(x) && is_aligned(h) && is_aligned(gate)) {
       gated_residual<T, width>
-          <<<ceil_div(count / width, kThreads), kThreads, 0, call.stream>>>(x, h, gate, offsets, out, p);
+          <<<ceil_div(count / width, kThreads), kThreads, 0, call.stream>>>(x, h, gate, offsets, out, p,
+                                                                             divisor_of(p.channels / width));
     } else {
-      gated_residual<T, 1><<<ceil_div(count, kThreads), kThreads, 0, call.stream>>>(x, h, gate, offsets, out, p);
+      gated_residual<T, 1><<<ceil_div(count, kThreads), kThreads, 0, call.stream>>>(x, h, gate, offsets, out, p,
+                                                                                   divisor_of(p.channels));
     }
   });
   check_launch("gatedResidual");

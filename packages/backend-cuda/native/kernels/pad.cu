@@ -19,14 +19,17 @@ struct PadParams {
 };
 
 template <typename T>
-__global__ void pad_elements(const T* __restrict__ x, T* __restrict__ out, PadParams p) {
+__global__ void pad_elements(const T* __restrict__ x, T* __restrict__ out,
+                             const __grid_constant__ PadParams p) {
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= p.elements) return;
   uint32_t rest = i;
   uint32_t at = 0;
   uint32_t step = 1;
   bool inside = true;
-  for (int axis = kMaxRank - 1; axis >= kMaxRank - p.rank; axis--) {
+#pragma unroll
+  for (int axis = kMaxRank - 1; axis >= 0; axis--) {
+    if (axis < kMaxRank - p.rank) break;
     // Positions before the tensor wrap to large numbers.
     const uint32_t place = rest % p.out_extents[axis] - p.before[axis];
     rest /= p.out_extents[axis];

@@ -1,5 +1,6 @@
 // qkNorm: every head vector divided by its Euclidean norm, times gamma and the root of its size. Reads strided views.
 #include "affine.cuh"
+#include "divisor.cuh"
 #include "row_norm.cuh"
 
 namespace pergola {
@@ -17,21 +18,24 @@ constexpr float kNormFloor = 1e-12f;
 constexpr int kThreads = 256;
 
 __device__ __forceinline__ float inverse_norm(float squares, int depth) {
-  return sqrtf(static_cast<float>(depth)) / fmaxf(sqrtf(squares), kNormFloor);
+  const float norm = sqrtf(squares);
+  // A comparison, not fmaxf: NaN passes through.
+  return sqrtf(static_cast<float>(depth)) / (norm < kNormFloor ? kNormFloor : norm);
 }
 
 // One access of each of `Lanes` threads holds a vector.
 template <typename T, int Lanes>
 __global__ void norm_heads(const T* __restrict__ x, const float* __restrict__ gamma, T* __restrict__ out,
-                           QkNormParams p) {
+                           QkNormParams p, Divisor heads) {
   constexpr int width = kPackSize<T>;
   const uint32_t vectors = p.rows * p.heads;
   const uint32_t vector = blockIdx.x * (kThreads / Lanes) + threadIdx.x / Lanes;
   const int channel = threadIdx.x % Lanes * width;
   const bool active = vector < vectors;
-  const int head = static_cast<int>(vector % p.heads);
+  const Quotient row = divide_with_rest(vector, heads);
+  const int head = static_cast<int>(row.remainder);
   const int64_t from =
-      static_cast<int64_t>(vector / p.heads) * p.row_stride + static_cast<int64_t>(head) * p.head_stride + channel;
+      static_cast<int64_t>(row.quotient) * p.row_stride + static_cast<int64_t>(head) * p.head_stride + channel;
   float values[width];
 #pragma unroll
   for (int j = 0; j < width; j++) values[j] = 0.f;
@@ -78,11 +82,12 @@ void launch(const Call& call, const QkNormParams& p) {
   const bool packs = p.depth % width == 0 && p.row_stride % width == 0 && p.head_stride % width == 0 &&
                      is_aligned(x) && is_aligned(gamma);
   const int lanes = packs ? p.depth / width : 0;
+  const Divisor heads = divisor_of(p.heads);
   const auto blocks = [&](int each) { return ceil_div(vectors, kThreads / each); };
-  if (lanes == 4) norm_heads<T, 4><<<blocks(4), kThreads, 0, call.stream>>>(x, gamma, out, p);
-  else if (lanes == 8) norm_heads<T, 8><<<blocks(8), kThreads, 0, call.stream>>>(x, gamma, out, p);
-  else if (lanes == 16) norm_heads<T, 16><<<blocks(16), kThreads, 0, call.stream>>>(x, gamma, out, p);
-  else if (lanes == 32) norm_heads<T, 32><<<blocks(32), kThreads, 0, call.stream>>>(x, gamma, out, p);
+  if (lanes == 4) norm_heads<T, 4><<<blocks(4), kThreads, 0, call.stream>>>(x, gamma, out, p, heads);
+  else if (lanes == 8) norm_heads<T, 8><<<blocks(8), kThreads, 0, call.stream>>>(x, gamma, out, p, heads);
+  else if (lanes == 16) norm_heads<T, 16><<<blocks(16), kThreads, 0, call.stream>>>(x, gamma, out, p, heads);
+  else if (lanes == 32) norm_heads<T, 32><<<blocks(32), kThreads, 0, call.stream>>>(x, gamma, out, p, heads);
   else norm_heads_any<T><<<blocks(32), kThreads, 0, call.stream>>>(x, gamma, out, p);
 }
 

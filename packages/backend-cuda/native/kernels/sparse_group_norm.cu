@@ -23,6 +23,8 @@ struct SparseGroupNormParams {
 };
 
 constexpr int kThreads = 256;
+// There are few groups: each takes as many threads as a block can have.
+constexpr int kGroupThreads = 1024;
 constexpr int kMinChunkRows = 32;
 
 // Chunk c of element b has the slot offsets[b] / chunk + b + c: elements never share one.
@@ -79,8 +81,9 @@ __global__ void chunk_moments(const T* __restrict__ x, const int32_t* __restrict
 }
 
 // One block for each group of each element.
-__global__ void group_statistics(const ChannelMoments* __restrict__ partial, const int32_t* __restrict__ offsets,
-                                 float2* __restrict__ statistics, SparseGroupNormParams p, int chunk) {
+__global__ void __launch_bounds__(kGroupThreads)
+    group_statistics(const ChannelMoments* __restrict__ partial, const int32_t* __restrict__ offsets,
+                     float2* __restrict__ statistics, SparseGroupNormParams p, int chunk) {
   const int element = blockIdx.x / p.groups;
   const int width = p.channels / p.groups;
   const int group = blockIdx.x % p.groups;
@@ -88,12 +91,12 @@ __global__ void group_statistics(const ChannelMoments* __restrict__ partial, con
   const int slot = first_slot(offsets, element, chunk);
   const int chunks = (rows + chunk - 1) / chunk;
   Moments own{0.f, 0.f, 0.f};
-  for (int i = threadIdx.x; i < chunks * width; i += kThreads) {
+  for (int i = threadIdx.x; i < chunks * width; i += kGroupThreads) {
     const int part = i / width;
     const ChannelMoments moments = partial[static_cast<int64_t>(slot + part) * p.channels + group * width + i % width];
     own = merge(own, {static_cast<float>(min(chunk, rows - part * chunk)), moments.mean, moments.squares});
   }
-  const Moments all = merge_block<kThreads>(own);
+  const Moments all = merge_block<kGroupThreads>(own);
   if (threadIdx.x == 0) statistics[blockIdx.x] = {all.mean, rsqrtf(all.squares / all.count + p.eps)};
 }
 
@@ -143,7 +146,7 @@ void launch(const Call& call, const SparseGroupNormParams& p, const Affine& affi
   if (p.elements > 0) {
     chunk_moments<T, Width><<<dim3(slots, ceil_div(p.channels / Width, columns)), kThreads, 0, call.stream>>>(
         x, offsets, partial, p, chunk, columns);
-    group_statistics<<<p.elements * p.groups, kThreads, 0, call.stream>>>(partial, offsets, statistics, p, chunk);
+    group_statistics<<<p.elements * p.groups, kGroupThreads, 0, call.stream>>>(partial, offsets, statistics, p, chunk);
   }
   const uint32_t packs = p.rows * (p.channels / Width);
   apply_norm<T, Width>

@@ -11,16 +11,16 @@ struct WhereParams {
 
 template <int Width, typename T>
 __global__ void select(const uint8_t* __restrict__ condition, const T* __restrict__ a, const T* __restrict__ b,
-                       T* __restrict__ out, BroadcastShape<3> shape) {
+                       T* __restrict__ out, const __grid_constant__ BroadcastWalk<3> walk) {
   const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) * Width;
-  if (i >= shape.elements) return;
+  if (i >= walk.elements) return;
   int64_t at[3];
-  locate(shape, i, at);
+  locate(walk, i, at);
   int32_t steps[3];
 #pragma unroll
-  for (int operand = 0; operand < 3; operand++) steps[operand] = shape.strides[operand][kMaxAxes - 1];
-  if (Width > 1 && i + Width > shape.elements) {
-    for (uint32_t j = 0; i + j < shape.elements; j++) {
+  for (int operand = 0; operand < 3; operand++) steps[operand] = walk.strides[operand][kMaxAxes - 1];
+  if (Width > 1 && i + Width > walk.elements) {
+    for (uint32_t j = 0; i + j < walk.elements; j++) {
       out[i + j] = condition[at[0] + j * steps[0]] != 0 ? a[at[1] + j * steps[1]] : b[at[2] + j * steps[2]];
     }
     return;
@@ -47,12 +47,13 @@ PERGOLA_LAUNCHER(where) {
     const T* b = call.in<T>(2);
     const bool packs = packs_fit(p.shape, width) && reads_packs(p.shape, 0, condition, width) &&
                        reads_packs(p.shape, 1, a, width) && reads_packs(p.shape, 2, b, width);
+    const auto walk = walk_of(p.shape);
     if (packs) {
       select<width, T>
-          <<<map_blocks(p.shape.elements, width), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), p.shape);
+          <<<map_blocks(p.shape.elements, width), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), walk);
     } else {
       select<1, T>
-          <<<map_blocks(p.shape.elements, 1), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), p.shape);
+          <<<map_blocks(p.shape.elements, 1), kMapThreads, 0, call.stream>>>(condition, a, b, call.out<T>(3), walk);
     }
   });
   check_launch("where");

@@ -1,13 +1,20 @@
-/** conv2d and conv3d: implicit GEMM by wgmma on Hopper for channels-last half types, a tiled product otherwise. */
+/**
+ * conv2d and conv3d: sums along lanes for few output channels in channels last, implicit GEMM by wgmma on Hopper for
+ * other channels-last half types, a tiled product otherwise.
+ */
 import { sizeOf, UnsupportedOpError, type ConvAttrs, type KernelCall } from '@pergola/core';
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { fitsIndices } from '../limits.ts';
 import { ParamBlock } from '../params.ts';
 import { packVolume, volumeOf } from '../volume.ts';
 
-const STRATEGIES = ['tiled', 'wgmma'];
+const STRATEGIES = ['tiled', 'wgmma', 'narrow'];
 // Channels in one 16-byte copy.
 const CHANNEL_UNIT = 8;
+// As in native/kernels/conv_narrow.cuh: most output channels, channels in one access, taps along the last axis.
+const NARROW_OUTPUT_CHANNELS = 4;
+const NARROW_UNIT = 4;
+const NARROW_TAPS = 3;
 // Positions of the result: one axis of the launch grid times the rows of a block.
 const MAX_POSITIONS = 65535 * 128;
 // The other axes of the grids: groups of the tiled kernel, output channels where weights are rearranged.
@@ -25,6 +32,20 @@ function tensorCores(call: KernelCall<ConvAttrs>, { capability }: CudaContext): 
     x!.shape.at(-1)! > 0 &&
     x!.shape.at(-1)! % CHANNEL_UNIT === 0 &&
     sizeOf(call.outputs[0]!.shape.slice(0, -1)) <= MAX_POSITIONS
+  );
+}
+
+function narrow({ inputs: [x, weight], attrs }: KernelCall<ConvAttrs>): boolean {
+  const { layout, groups, stride, dilation } = attrs;
+  return (
+    layout === 'channelsLast' &&
+    groups === 1 &&
+    weight!.shape[0]! <= NARROW_OUTPUT_CHANNELS &&
+    x!.shape.at(-1)! > 0 &&
+    x!.shape.at(-1)! % NARROW_UNIT === 0 &&
+    weight!.shape.at(-1) === NARROW_TAPS &&
+    stride.at(-1) === 1 &&
+    dilation.at(-1) === 1
   );
 }
 
@@ -47,7 +68,12 @@ function convKernel(op: string): CudaKernel<ConvAttrs> {
           `${op}: wgmma needs Hopper, f16 or bf16, channels last, one group and channels in multiples of ${CHANNEL_UNIT}.`,
         );
       }
-      const chosen = strategy ?? (fast ? 'wgmma' : 'tiled');
+      if (strategy === 'narrow' && !narrow(call)) {
+        throw new UnsupportedOpError(
+          `${op}: narrow needs channels last, one group, up to ${NARROW_OUTPUT_CHANNELS} output channels, input channels in multiples of ${NARROW_UNIT} and ${NARROW_TAPS} taps with stride and dilation 1 along the last axis.`,
+        );
+      }
+      const chosen = strategy ?? (narrow(call) ? 'narrow' : fast ? 'wgmma' : 'tiled');
       const { stride, padding, dilation, groups, layout } = call.attrs;
       const from = volumeOf(x!.shape, layout);
       const to = volumeOf(call.outputs[0]!.shape, layout);

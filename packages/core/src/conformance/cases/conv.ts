@@ -74,6 +74,7 @@ function planeCases(): ConformanceCase[] {
     ...plane('one of each', { batch: 1, channels: 1, extents: [1, 1], units: 1, kernel: [1, 1] }),
     ...plane('sliced', { ...small, padding: 1, view: 'sliced' }),
     ...plane('transposed', { ...small, padding: 1, view: 'transposed' }),
+    ...plane('few units', { channels: 36, extents: [9, 21], units: 3, kernel: [3, 3], padding: 1 }),
     ...plane('large', {
       batch: 1,
       channels: 17,
@@ -102,6 +103,15 @@ function volumeCases(): ConformanceCase[] {
     ...volume('even kernel', { ...small, kernel: [2, 2, 2], stride: 2 }),
     ...volume('no batch', { ...small, batch: 0 }),
     ...volume('sliced', { ...small, padding: 1, view: 'sliced' }),
+    ...[1, 2, 4].flatMap((units) =>
+      volume(`${units} units`, {
+        channels: 32,
+        extents: [5, 6, 11],
+        units,
+        kernel: [3, 3, 3],
+        padding: 1,
+      }),
+    ),
     ...volume('large', {
       batch: 1,
       channels: 16,
