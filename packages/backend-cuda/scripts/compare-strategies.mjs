@@ -1,15 +1,9 @@
 // Times every strategy of the kernels that have several, at the sizes of the published networks, by the device's clock,
 // and says how far their results are from each other.
 //
-//   node scripts/compare-strategies.mjs [--op=attention,sparseConv3d,neighborMap]
+//   node scripts/compare-strategies.mjs [--op=attention,sparseConv3d]
 import { attentionOp, cast, execute, full, gather, sub, abs, max } from '@pergola/core';
-import {
-  buildHash,
-  neighborMap,
-  neighborMapOp,
-  sparseConv3dOp,
-  SparseStructure,
-} from '@pergola/sparse';
+import { buildHash, neighborMap, sparseConv3dOp, SparseStructure } from '@pergola/sparse';
 import { createCudaDevice, probeCuda } from '@pergola/backend-cuda';
 
 const RUNS = 15;
@@ -121,23 +115,13 @@ for (const [tokens, dim] of [
 
 const levels = [await SparseStructure.create(shell(30))];
 for (let level = 0; level < 2; level++) levels.push(await levels.at(-1).subdivide());
-for (const { coords } of levels) {
-  await device.run(async () => {
-    const table = buildHash(coords);
-    const attrs = { kernelSize: 3, stride: 1, padding: 1, dilation: 1 };
-    console.log(`buildHash ${coords.shape[0]}: ${measure(() => buildHash(coords)).toFixed(4)} ms`);
-    await compare(
-      `neighborMap ${coords.shape[0]}`,
-      neighborMapOp,
-      [coords, table.coords, table.slots],
-      attrs,
-    );
-  });
-}
 for (const [level, inputs, outputs] of [
   [0, 128, 128],
   [0, 1024, 1024],
+  [0, 256, 128],
+  [0, 2048, 128],
   [1, 192, 192],
+  [1, 768, 192],
   [2, 96, 96],
   [2, 192, 96],
 ]) {
@@ -156,14 +140,23 @@ for (const [level, inputs, outputs] of [
     );
   });
 }
-for (const rows of [500, 2000, 5000]) {
+for (const [rows, inputs, outputs] of [
+  [500, 1024, 1024],
+  [2000, 1024, 1024],
+  [4418, 128, 1024],
+  [4418, 1024, 1024],
+]) {
   await device.run(async () => {
     const { coords } = levels[0];
     const few = coords.slice(0, 0, rows).toContiguous();
     const map = neighborMap(few, buildHash(few), { kernelSize: 3 });
-    const weight = randomRows(1024, 27 * 1024, 0.02).reshape(1024, 3, 3, 3, 1024);
-    const inputs = [randomRows(rows, 1024), weight, undefined, map];
-    await compare(`sparseConv3d ${rows} rows, 1024 to 1024`, sparseConv3dOp, inputs, {});
+    const weight = randomRows(outputs, 27 * inputs, 0.02).reshape(outputs, 3, 3, 3, inputs);
+    await compare(
+      `sparseConv3d ${rows} rows, ${inputs} to ${outputs}`,
+      sparseConv3dOp,
+      [randomRows(rows, inputs), weight, undefined, map],
+      {},
+    );
   });
 }
 device.dispose();

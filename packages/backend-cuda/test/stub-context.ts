@@ -17,8 +17,9 @@ export function stubContext(capability: number): StubContext {
       return launchers.indexOf(name);
     },
   };
-  // Planning reads nothing else of the addon, and nothing of the device.
-  const context = { addon, device: {}, capability, tf32: false, productObstacle: '' };
+  const device = { info: () => ({ multiprocessors: 132 }) };
+  // Planning reads nothing else of the addon and the device.
+  const context = { addon, device, capability, tf32: false, productObstacle: '' };
   return { context: context as unknown as CudaContext, launchers };
 }
 

@@ -7,14 +7,10 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// In the order of the strategies on the TypeScript side.
-enum Strategy : int32_t { Direct = 0, Symmetric = 1 };
-
 struct NeighborParams {
   // Rows of the queries and of the coordinates.
   uint32_t rows, inputs, capacity;
   int32_t kernel_size, stride, padding, dilation;
-  int32_t strategy;
 };
 
 // The place that tap `tap` of a row looks at.
@@ -43,44 +39,6 @@ __global__ void __launch_bounds__(kThreads)
   __stcs(out + i, find_row(slots, p.capacity - 1, coords, coord));
 }
 
-// Taps of a kernel of size 3, and those up to its centre.
-constexpr uint32_t kTaps = 27;
-constexpr uint32_t kHalfTaps = 14;
-// Rows that a warp looks at side by side.
-constexpr uint32_t kWarpRows = 32 / kHalfTaps;
-
-// The centred map of a set of voxels onto itself: a voxel that sees another at one tap is seen by it at the opposite
-// one, so half of the searches give both entries. `out` is -1 everywhere before. Searches find the first of repeated
-// voxels; only that one may write for others.
-__global__ void __launch_bounds__(kThreads)
-    find_both_ways(const int4* __restrict__ coords, const int32_t* __restrict__ slots, int32_t* __restrict__ out,
-                   NeighborParams p) {
-  const uint32_t lane = threadIdx.x % 32;
-  const uint32_t place = lane / kHalfTaps;
-  const uint32_t tap = lane % kHalfTaps;
-  const uint32_t row = (blockIdx.x * (kThreads / 32) + threadIdx.x / 32) * kWarpRows + place;
-  const bool active = place < kWarpRows && row < p.rows;
-  const uint32_t mask = p.capacity - 1;
-  int4 own = make_int4(0, 0, 0, 0);
-  int32_t found = -1;
-  if (active) {
-    own = __ldg(coords + row);
-    found = find_row(slots, mask, coords, tap_coord(own, tap, 3, p));
-  }
-  // What the row's own place holds: the row itself, or the first of its repetitions.
-  const int32_t first = __shfl_sync(0xffffffffu, found, place * kHalfTaps + kHalfTaps - 1);
-  if (!active) return;
-  int32_t* line = out + static_cast<uint64_t>(row) * kTaps;
-  if (found >= 0) line[tap] = found;
-  if (first == static_cast<int32_t>(row)) {
-    if (found >= 0 && tap < kHalfTaps - 1) out[static_cast<uint64_t>(found) * kTaps + kTaps - 1 - tap] = first;
-  } else if (tap < kHalfTaps - 1) {
-    // Nobody finds this row, so it looks at the other half itself.
-    const uint32_t other = kTaps - 1 - tap;
-    line[other] = find_row(slots, mask, coords, tap_coord(own, other, 3, p));
-  }
-}
-
 struct InvertParams {
   uint32_t rows, taps;
   // Rows of the result.
@@ -106,19 +64,12 @@ PERGOLA_LAUNCHER(neighborMap) {
   const AlignedCoords coords(call, 1, p.inputs);
   const auto* slots = call.in<int32_t>(2);
   auto* out = call.out<int32_t>(3);
-  // The plan knows the shapes; whether both are the same voxels shows here.
-  if (p.strategy == Symmetric && p.kernel_size == 3 && call.buffers[0] == call.buffers[1] && p.rows == p.inputs) {
-    check(cudaMemsetAsync(out, 0xff, sizeof(int32_t) * p.rows * taps, call.stream), "neighborMap");
-    const int blocks = ceil_div(ceil_div(p.rows, kWarpRows), kThreads / 32);
-    find_both_ways<<<blocks, kThreads, 0, call.stream>>>(coords, slots, out, p);
-  } else {
-    const int blocks = ceil_div(p.rows * taps, kThreads);
-    const auto launch = [&](auto kernel) {
-      kernel<<<blocks, kThreads, 0, call.stream>>>(queries, coords, slots, out, p);
-    };
-    if (p.kernel_size == 3) launch(find_neighbors<3>);
-    else launch(find_neighbors<0>);
-  }
+  const int blocks = ceil_div(p.rows * taps, kThreads);
+  const auto launch = [&](auto kernel) {
+    kernel<<<blocks, kThreads, 0, call.stream>>>(queries, coords, slots, out, p);
+  };
+  if (p.kernel_size == 3) launch(find_neighbors<3>);
+  else launch(find_neighbors<0>);
   check_launch("neighborMap");
 }
 

@@ -1,9 +1,6 @@
 // sparseConv3d: submanifold, strided and inverse convolution over a neighbour map; picks the kernel by dtype and sizes.
-#include <algorithm>
-
 #include "device.h"
 #include "launcher.h"
-#include "radix_sort.cuh"
 #include "sparse_conv_mma.cuh"
 #include "sparse_conv_wgmma.cuh"
 
@@ -11,11 +8,14 @@ namespace pergola {
 namespace {
 
 // In the order of the strategies on the TypeScript side.
-enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2, Sorted = 3, Split = 4 };
+enum Strategy : int32_t { Scalar = 0, Mma = 1, Wgmma = 2, Split = 3 };
 
 struct Params {
   SparseConvParams conv;
   int32_t strategy;
+  // On Hopper: output channels of a tile, and blocks that share one.
+  int32_t columns;
+  int32_t splits;
 };
 
 // One thread per result element: every dtype, any sizes.
@@ -45,36 +45,11 @@ void launch_scalar(const Call& call, const SparseConvParams& p) {
 }
 
 template <typename T>
-using ConvKernel = void (*)(const T*, const T*, const T*, const int32_t*, T*, SparseConvParams, ConvDivision);
+using ConvKernel = void (*)(const T*, const T*, const T*, const int32_t*, T*, SparseConvParams, float*);
 
 // Taps of the largest map that the TypeScript side lets through.
 constexpr int kTiledTaps = 27;
 constexpr int kThreads = 256;
-// Blocks that share a tile at the most: each adds a pass over the result.
-constexpr int kMaxSplits = 8;
-
-// A row's taps as a key: rows with the same ones lie together, those with the first taps in front.
-__global__ void tap_keys(const int32_t* __restrict__ map, uint32_t* __restrict__ keys, SparseConvParams p) {
-  const int row = blockIdx.x * kThreads + threadIdx.x;
-  if (row >= p.rows) return;
-  uint32_t absent = 0;
-  for (int tap = 0; tap < p.taps; tap++) {
-    const int neighbour = map[static_cast<int64_t>(row) * p.taps + tap];
-    absent = absent << 1 | (neighbour < 0 || neighbour >= p.x_rows ? 1u : 0u);
-  }
-  keys[row] = absent;
-}
-
-// The rows ordered by their taps, so that the rows of a tile miss the same ones.
-const int32_t* order_rows(const Call& call, const SparseConvParams& p) {
-  const size_t each = (sizeof(int32_t) * p.rows + 255) / 256 * 256;
-  auto* workspace = static_cast<uint8_t*>(call.device.workspace(2 * each + sort_workspace_bytes(p.rows)));
-  auto* keys = reinterpret_cast<uint32_t*>(workspace);
-  auto* order = reinterpret_cast<int32_t*>(workspace + each);
-  tap_keys<<<ceil_div(p.rows, kThreads), kThreads, 0, call.stream>>>(call.in<int32_t>(3), keys, p);
-  sort_words(call, keys, p.rows, p.taps, order, nullptr, workspace + 2 * each);
-  return order;
-}
 
 // Pairs of results from the sums of all splits, in their order.
 template <typename T>
@@ -97,30 +72,27 @@ __global__ void add_splits(const float2* __restrict__ partial, const T* __restri
 }
 
 template <typename T, int BN, int BK, int Stages, Division How, ConvKernel<T> Kernel>
-void launch_tiles(const Call& call, const SparseConvParams& p) {
+void launch_tiles(const Call& call, const SparseConvParams& p, int splits = 1) {
   call.device.allow_shared(reinterpret_cast<const void*>(Kernel),
                            sparse_conv_shared_bytes<BN, BK, Stages>(kTiledTaps));
   const int tiles = ceil_div(p.cout, BN) * ceil_div(p.rows, kConvRows);
   const int64_t pairs = static_cast<int64_t>(p.rows) * p.cout / 2;
-  ConvDivision division{nullptr, nullptr};
-  int splits = 1;
-  if constexpr (How == Division::Sorted) division.order = order_rows(call, p);
+  float2* partial = nullptr;
   if constexpr (How == Division::Split) {
-    const int wanted = ceil_div(2 * call.device.properties().multiProcessorCount, tiles);
-    splits = std::max(1, std::min({wanted, kMaxSplits, p.taps * (p.cin / BK)}));
-    division.partial = static_cast<float*>(call.device.workspace(sizeof(float2) * pairs * splits));
+    partial = static_cast<float2*>(call.device.workspace(sizeof(float2) * pairs * splits));
   }
   Kernel<<<dim3(tiles, splits), kConvThreads, sparse_conv_shared_bytes<BN, BK, Stages>(p.taps), call.stream>>>(
-      call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3), call.out<T>(4), p, division);
+      call.in<T>(0), call.in<T>(1), call.in<T>(2), call.in<int32_t>(3), call.out<T>(4), p,
+      reinterpret_cast<float*>(partial));
   if constexpr (How == Division::Split) {
-    add_splits<T><<<ceil_div(pairs, kThreads), kThreads, 0, call.stream>>>(
-        reinterpret_cast<const float2*>(division.partial), call.in<T>(2), call.out<T>(4), pairs, p.cout / 2, splits);
+    add_splits<T><<<ceil_div(pairs, kThreads), kThreads, 0, call.stream>>>(partial, call.in<T>(2), call.out<T>(4), pairs,
+                                                                          p.cout / 2, splits);
   }
 }
 
 template <typename T, Division How, int BN, int BK, int Stages, int Blocks>
-void launch_wgmma(const Call& call, const SparseConvParams& p) {
-  launch_tiles<T, BN, BK, Stages, How, sparse_conv_wgmma<T, BN, BK, Stages, Blocks, How>>(call, p);
+void launch_wgmma(const Call& call, const SparseConvParams& p, int splits) {
+  launch_tiles<T, BN, BK, Stages, How, sparse_conv_wgmma<T, BN, BK, Stages, Blocks, How>>(call, p, splits);
 }
 
 template <typename T, int BN>
@@ -129,22 +101,29 @@ void launch_mma(const Call& call, const SparseConvParams& p) {
   launch_tiles<T, BN, 32, 4, Division::Direct, sparse_conv_mma<T, BN, 32, 4, Division::Direct>>(call, p);
 }
 
-// The widest tile of columns that the result fills; 64 channels a step where they divide, else 32. Two blocks a
-// multiprocessor where registers and shared memory allow it: measured on an H200, that beats deeper rings by a quarter.
+// 64 channels a step where they divide, else 32. Two blocks a multiprocessor where registers and shared memory allow it:
+// measured on an H200, that beats deeper rings by a quarter.
 template <typename T, Division How>
-void launch_wgmma_by_size(const Call& call, const SparseConvParams& p) {
-  if (p.cin % 64 == 0) {
-    if (p.cout % 256 == 0 && p.cout >= 512) return launch_wgmma<T, How, 256, 64, 4, 1>(call, p);
-    if (p.cout % 192 == 0) return launch_wgmma<T, How, 192, 64, 5, 1>(call, p);
-    if (p.cout % 128 == 0) return launch_wgmma<T, How, 128, 64, 3, 2>(call, p);
-    if (p.cout % 96 == 0) return launch_wgmma<T, How, 96, 64, 3, 2>(call, p);
-    return launch_wgmma<T, How, 64, 64, 3, 2>(call, p);
+void launch_wgmma_by_size(const Call& call, const Params& params) {
+  const SparseConvParams& p = params.conv;
+  const int splits = params.splits;
+  const bool wide = p.cin % 64 == 0;
+  switch (params.columns) {
+    case 256: return launch_wgmma<T, How, 256, 64, 4, 1>(call, p, splits);
+    case 192:
+      return wide ? launch_wgmma<T, How, 192, 64, 5, 1>(call, p, splits)
+                  : launch_wgmma<T, How, 192, 32, 6, 1>(call, p, splits);
+    case 128:
+      return wide ? launch_wgmma<T, How, 128, 64, 3, 2>(call, p, splits)
+                  : launch_wgmma<T, How, 128, 32, 5, 2>(call, p, splits);
+    case 96:
+      return wide ? launch_wgmma<T, How, 96, 64, 3, 2>(call, p, splits)
+                  : launch_wgmma<T, How, 96, 32, 5, 2>(call, p, splits);
+    case 64:
+      return wide ? launch_wgmma<T, How, 64, 64, 3, 2>(call, p, splits)
+                  : launch_wgmma<T, How, 64, 32, 6, 2>(call, p, splits);
+    default: return launch_wgmma<T, How, 32, 32, 6, 2>(call, p, splits);
   }
-  if (p.cout % 192 == 0) return launch_wgmma<T, How, 192, 32, 6, 1>(call, p);
-  if (p.cout % 128 == 0) return launch_wgmma<T, How, 128, 32, 5, 2>(call, p);
-  if (p.cout % 96 == 0) return launch_wgmma<T, How, 96, 32, 5, 2>(call, p);
-  if (p.cout <= 32) return launch_wgmma<T, How, 32, 32, 6, 2>(call, p);
-  return launch_wgmma<T, How, 64, 32, 6, 2>(call, p);
 }
 
 template <typename T>
@@ -170,13 +149,10 @@ PERGOLA_LAUNCHER(sparseConv3d) {
       on_halves([&](auto zero) { launch_mma_by_size<decltype(zero)>(call, p); });
       break;
     case Wgmma:
-      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Direct>(call, p); });
-      break;
-    case Sorted:
-      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Sorted>(call, p); });
+      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Direct>(call, params); });
       break;
     case Split:
-      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Split>(call, p); });
+      on_halves([&](auto zero) { launch_wgmma_by_size<decltype(zero), Division::Split>(call, params); });
       break;
     default:
       if (p.dtype == F32) launch_scalar<float>(call, p);

@@ -10,13 +10,14 @@ namespace pergola {
 template <typename T, int BN, int BK, int Stages, Division How>
 __global__ void __launch_bounds__(kConvThreads)
     sparse_conv_mma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                    const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
+                    const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p,
+                    float* partial) {
   using namespace conv_detail;
   static_assert(BN % 32 == 0, "a warp has pairs of 8 columns");
   constexpr int columns = BN / 2;
   extern __shared__ uint8_t raw[];
   __shared__ BlockTaps block;
-  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
+  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p);
 #pragma unroll
   for (int i = 0; i < Stages - 1; i++) tiles.load_next();
 
@@ -56,7 +57,7 @@ __global__ void __launch_bounds__(kConvThreads)
 
 #pragma unroll
   for (int m = 0; m < 2; m++) {
-    store_fragment<How, T, columns>(out, bias, sums[m], p, division, tiles.first, warp_row + m * 16 + lane / 4,
+    store_fragment<How, T, columns>(out, bias, sums[m], p, partial, tiles.first, warp_row + m * 16 + lane / 4,
                                     tiles.column0 + warp_column + (lane % 4) * 2);
   }
 }

@@ -23,16 +23,8 @@ struct SparseConvParams {
   int32_t dtype;
 };
 
-// How the rows and taps of a convolution are divided among blocks.
-struct ConvDivision {
-  // The row that each place of the launch computes, or null where that is the place itself.
-  const int32_t* order;
-  // f32 sums [splits, rows, cout] of the blocks that share a tile, or null where one block computes all of it.
-  float* partial;
-};
-
-// Kernels know which of the two they have: `Direct` has neither.
-enum class Division { Direct, Sorted, Split };
+// Whether one block computes all of a tile, or the blocks of a column of the grid share its taps.
+enum class Division { Direct, Split };
 
 constexpr int kConvRows = 128;
 constexpr int kConvThreads = 256;
@@ -81,7 +73,7 @@ struct ConvTiles {
   SparseConvParams p;
   uint32_t shared;
   int column0;
-  // The block's first place among the rows.
+  // The block's first row.
   int first;
   // The steps from `begin` to `steps` are the block's.
   int begin = 0;
@@ -93,8 +85,7 @@ struct ConvTiles {
   // Reads the block's part of the map and lists its taps. `raw` is the dynamic shared memory.
   template <Division How>
   __device__ __forceinline__ static ConvTiles make(const T* x, const T* weight, const int32_t* map, uint8_t* raw,
-                                                   conv_detail::BlockTaps& block, const SparseConvParams& p,
-                                                   const ConvDivision& division) {
+                                                   conv_detail::BlockTaps& block, const SparseConvParams& p) {
     ConvTiles tiles;
     tiles.x = x;
     tiles.weight = weight;
@@ -114,13 +105,7 @@ struct ConvTiles {
     for (int i = threadIdx.x; i < kConvRows * p.taps; i += kConvThreads) {
       int neighbour = -1;
       const int tap = i % p.taps;
-      if (i < rows * p.taps) {
-        int64_t at = static_cast<int64_t>(tiles.first) * p.taps + i;
-        if constexpr (How == Division::Sorted) {
-          at = static_cast<int64_t>(division.order[tiles.first + i / p.taps]) * p.taps + tap;
-        }
-        neighbour = map[at];
-      }
+      if (i < rows * p.taps) neighbour = map[static_cast<int64_t>(tiles.first) * p.taps + i];
       if (neighbour >= p.x_rows) neighbour = -1;
       own[i] = neighbour;
       if (neighbour >= 0) atomicOr(&block.seen[tap / 32], 1u << (tap % 32));
@@ -207,19 +192,18 @@ __device__ __forceinline__ uint32_t pack_pair<__nv_bfloat16>(float low, float hi
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-// Stores a fragment of 16 rows times `Columns` of the tile at place `first`: the result with the bias added, or the f32
-// sums of a split. `row` (within the tile) and `column` are those of this thread's first element.
+// Stores a fragment of 16 rows times `Columns` of the tile from row `first` on: the result with the bias added, or the
+// f32 sums of a split in `partial` [splits, rows, cout]. `row` (within the tile) and `column` are those of this thread's
+// first element.
 template <Division How, typename T, int Columns>
 __device__ __forceinline__ void store_fragment(T* out, const T* bias, const float (&sums)[Columns / 2],
-                                               const SparseConvParams& p, const ConvDivision& division, int first,
-                                               int row, int column) {
+                                               const SparseConvParams& p, float* partial, int first, int row,
+                                               int column) {
   const int rows = min(kConvRows, p.rows - first);
   int64_t starts[2];
 #pragma unroll
   for (int half = 0; half < 2; half++) {
-    const int place = first + min(row + half * 8, rows - 1);
-    int64_t target = place;
-    if constexpr (How == Division::Sorted) target = division.order[place];
+    int64_t target = first + min(row + half * 8, rows - 1);
     if constexpr (How == Division::Split) target += static_cast<int64_t>(blockIdx.y) * p.rows;
     starts[half] = target * p.cout;
   }
@@ -237,7 +221,7 @@ __device__ __forceinline__ void store_fragment(T* out, const T* bias, const floa
       if (row + half * 8 >= rows) continue;
       const float low = sums[4 * i + half * 2], high = sums[4 * i + half * 2 + 1];
       if constexpr (How == Division::Split) {
-        *reinterpret_cast<float2*>(division.partial + starts[half] + c) = {low, high};
+        *reinterpret_cast<float2*>(partial + starts[half] + c) = {low, high};
       } else {
         *reinterpret_cast<uint32_t*>(out + starts[half] + c) = pack_pair<T>(low + b0, high + b1);
       }

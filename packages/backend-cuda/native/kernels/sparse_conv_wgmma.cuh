@@ -9,11 +9,12 @@ namespace pergola {
 template <typename T, int BN, int BK, int Stages, int Blocks, Division How>
 __global__ void __launch_bounds__(kConvThreads, Blocks)
     sparse_conv_wgmma(const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p, ConvDivision division) {
+                      const int32_t* __restrict__ map, T* __restrict__ out, SparseConvParams p,
+                      float* partial) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint8_t raw[];
   __shared__ conv_detail::BlockTaps block;
-  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p, division);
+  auto tiles = ConvTiles<T, BN, BK, Stages>::template make<How>(x, weight, map, raw, block, p);
 #pragma unroll
   for (int i = 0; i < Stages - 2; i++) tiles.load_next();
 
@@ -42,7 +43,7 @@ __global__ void __launch_bounds__(kConvThreads, Blocks)
   wgmma::settle(sums);
 
   const int lane = threadIdx.x % 32;
-  conv_detail::store_fragment<How, T, BN>(out, bias, sums, p, division, tiles.first,
+  conv_detail::store_fragment<How, T, BN>(out, bias, sums, p, partial, tiles.first,
                                           (threadIdx.x / 32) * 16 + lane / 4, tiles.column0 + (lane % 4) * 2);
 #endif
 }
