@@ -3,10 +3,10 @@
  * `--json`, writes all results. `scripts/bundle.mjs` makes one file of it for machines without this repository.
  *
  *     node check-device.mjs [--ops matmul,linear] [--cases regex] [--strategies naive,tiled] [--fast]
- *       [--no-conformance] [--timings regex] [--json results.json]
+ *       [--shard 2/8] [--no-conformance] [--timings regex] [--json results.json]
  *
- * `--fast` checks without Dawn's validation and bounds checks, as programs run outside development. Exits with 1 when
- * a case fails.
+ * `--fast` checks without Dawn's validation and bounds checks, as programs run outside development. `--shard 2/8` checks
+ * the chosen cases 2, 10, 18, ...: eight processes, 0/8 to 7/8, check all. Exits with 1 when a case fails.
  */
 import { writeFile } from 'node:fs/promises';
 import { exit } from 'node:process';
@@ -16,6 +16,7 @@ import {
   coreCases,
   describeResult,
   runConformance,
+  type ConformanceCase,
   type ConformanceReport,
 } from '@pergola/core/conformance';
 import { sparseCases } from '@pergola/sparse/conformance';
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     ops: { type: 'string' },
     cases: { type: 'string', default: '' },
     strategies: { type: 'string' },
+    shard: { type: 'string', default: '0/1' },
     fast: { type: 'boolean', default: false },
     'no-conformance': { type: 'boolean', default: false },
     timings: { type: 'string' },
@@ -45,23 +47,45 @@ function limitStrategies(device: Device, wanted: readonly string[]): void {
   };
 }
 
+const PROGRESS_MILLISECONDS = 10_000;
+
+/** The cases that were asked for, of those every `count`-th. */
+function chooseCases(): ConformanceCase[] {
+  const [index, count] = values.shard.split('/').map(Number) as [number, number];
+  if (!/^\d+\/\d+$/.test(values.shard) || index >= count) {
+    throw new Error(`check-device: --shard must be like 0/8 to 7/8, got ${values.shard}.`);
+  }
+  const ops = values.ops?.split(',');
+  const names = new RegExp(values.cases);
+  return [...coreCases(), ...sparseCases()]
+    .filter(({ op, name }) => (ops === undefined || ops.includes(op.name)) && names.test(name))
+    .filter((_, i) => i % count === index);
+}
+
 async function checkConformance(): Promise<ConformanceReport> {
+  const cases = chooseCases();
   const device = await openCheckedDevice(!values.fast);
   const { description, features } = device.info;
   console.log(`${description} (${features.join(', ')})`);
   if (values.strategies !== undefined) limitStrategies(device, values.strategies.split(','));
-  const ops = values.ops?.split(',');
-  const cases = new RegExp(values.cases);
   const start = performance.now();
-  const report = await runConformance(device, [...coreCases(), ...sparseCases()], {
-    filter: ({ op, name }) => (ops === undefined || ops.includes(op.name)) && cases.test(name),
-    onResult: (result) => {
-      if (result.status === 'failed') console.log(`FAILED ${describeResult(result).slice(0, 600)}`);
+  const seconds = (): string => `${((performance.now() - start) / 1000).toFixed(1)} s`;
+  const begun = new Set<string>();
+  let told = start;
+  const report = await runConformance(device, cases, {
+    onResult(result) {
+      const { op, case: name, status } = result;
+      begun.add(`${op} / ${name}`);
+      if (status === 'failed') console.log(`FAILED ${describeResult(result).slice(0, 600)}`);
+      if (performance.now() - told < PROGRESS_MILLISECONDS) return;
+      told = performance.now();
+      console.log(`${begun.size} of ${cases.length} cases in ${seconds()}, at ${op} / ${name}`);
     },
   });
   const { passed, failed, skipped } = report;
-  const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`);
+  console.log(
+    `shard ${values.shard}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds()}`,
+  );
   device.dispose();
   return report;
 }

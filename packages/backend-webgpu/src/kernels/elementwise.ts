@@ -178,15 +178,16 @@ const clampKernel = kernel<ClampAttrs>('clamp', ({ inputs, attrs }) => {
   // A bound beyond the integers of the type bounds like the last of them.
   const fit = (bound: number): number =>
     type === 'f32' ? bound : Math.min(RANGES[type][1], Math.max(RANGES[type][0], bound));
+  const [raise, lower] = type === 'f32' ? ['max_f32', 'min_f32'] : ['max', 'min'];
   const params: Record<string, readonly [ParamType, number]> = {};
   let expression = 'a';
   if (attrs.min !== undefined) {
     params['low'] = [type, fit(attrs.min)];
-    expression = `select(a, params.low, a < params.low)`;
+    expression = `${raise}(a, params.low)`;
   }
   if (attrs.max !== undefined) {
     params['high'] = [type, fit(attrs.max)];
-    expression = `select(${expression}, params.high, a > params.high)`;
+    expression = `${lower}(${expression}, params.high)`;
   }
   const form = `${attrs.min === undefined ? '' : '.min'}${attrs.max === undefined ? '' : '.max'}`;
   return { label: `clamp${form}`, operands: ['a'], expression, params };

@@ -2,14 +2,16 @@
  * Float functions in WGSL that are precise and keep NaN and infinities.
  *
  * The built-in functions may lose small results (`log` near 1, `sin` far from 0), and the language lets compilers
- * assume finite numbers: `max` may drop NaN, and constants must be finite. Tests go by bits, and special values are
- * made from bits at run time. Polynomials are minimax fits (Remez exchange) on the ranges given beside them.
+ * assume finite numbers: `max` may drop NaN, as may a `select` that amounts to it, and constants must be finite. Tests
+ * go by bits, and special values are made from bits at run time. Polynomials are minimax fits (Remez exchange) on the
+ * ranges given beside them.
  */
 
 /** Tests by bit pattern, and special values. */
 export const NUMBER_CLASSES: string = `
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
 fn is_finite(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) < 0x7f800000u; }
+fn is_zero(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) == 0u; }
 // A variable, since constant expressions must be finite.
 fn infinity() -> f32 { var bits = 0x7f800000u; return bitcast<f32>(bits); }
 fn not_a_number() -> f32 { var bits = 0x7fc00000u; return bitcast<f32>(bits); }
@@ -52,9 +54,9 @@ fn log1p_series(v: f32) -> f32 {
 }
 fn log_f32(v: f32) -> f32 {
   if (v > 0.5 && v < 2.0) { return log1p_series(v - 1.0); }
-  if (v == 0.0) { return -infinity(); }
   if (v < 0.0) { return not_a_number(); }
   if (!is_finite(v)) { return v; }
+  if (v == 0.0) { return -infinity(); }
   return log(v);
 }
 fn log1p_f32(v: f32) -> f32 {
@@ -89,6 +91,7 @@ fn cos_f32(v: f32) -> f32 {
 /** Functions of neural networks; needs `EXPONENTIALS`. */
 export const SIGMOIDS: string = `
 fn tanh_f32(v: f32) -> f32 {
+  if (is_nan(v)) { return v; }
   let size = abs(v);
   // From 9 on the result rounds to 1.
   if (size >= 9.0) { return sign(v); }
@@ -106,7 +109,8 @@ fn softplus_f32(v: f32) -> f32 {
   if (is_nan(v)) { return v; }
   return max(v, 0.0) + log1p_f32(exp_f32(-abs(v)));
 }
-fn relu_f32(v: f32) -> f32 { return select(v, 0.0, v < 0.0); }
+// Zero for the bits of the numbers from the one next to -0 to -infinity.
+fn relu_f32(v: f32) -> f32 { return select(v, 0.0, bitcast<u32>(v) - 0x80000001u < 0x7f800000u); }
 // erf on [-1, 1].
 fn erf_series(v: f32) -> f32 {
   let z = v * v;
@@ -138,14 +142,43 @@ fn gelu_tanh_f32(v: f32) -> f32 {
 fn quick_gelu_f32(v: f32) -> f32 { return v * sigmoid_f32(1.702 * v); }
 `;
 
-/** Powers, floor division and remainder; needs `EXPONENTIALS`. */
+/** Sign, division, powers, floor division and remainder; needs `EXPONENTIALS`. */
 export const ARITHMETIC: string = `
+fn sign_f32(v: f32) -> f32 {
+  let bits = bitcast<u32>(v);
+  // Zero wraps.
+  return select(v, bitcast<f32>((bits & 0x80000000u) | 0x3f800000u), (bits & 0x7fffffffu) - 1u < 0x7f800000u);
+}
+// v / 16; subnormal results are 0.
+fn lowered(v: f32) -> f32 {
+  let bits = bitcast<u32>(v);
+  let size = bits & 0x7fffffffu;
+  if (size >= 0x7f800000u) { return v; }
+  return bitcast<f32>(select(bits & 0x80000000u, bits - 0x02000000u, size >= 0x02800000u));
+}
+// v 2^126, of subnormal v as well.
+fn raised(v: f32) -> f32 {
+  let bits = bitcast<u32>(v);
+  let size = bits & 0x7fffffffu;
+  let sign = bits & 0x80000000u;
+  if (size > 0x7f800000u) { return v; }
+  if (size >= 0x40800000u) { return bitcast<f32>(sign | 0x7f800000u); }
+  if (size >= 0x00800000u) { return bitcast<f32>(bits + 0x3f000000u); }
+  return bitcast<f32>(sign | bitcast<u32>(f32(size) * 1.1920928955078125e-7));
+}
+// Devices multiply by the reciprocal, which may be 0 for b above 2^126 and infinite for b below 2^-126.
+fn divide_f32(a: f32, b: f32) -> f32 {
+  let size = bitcast<u32>(b) & 0x7fffffffu;
+  if (size - 0x00800000u < 0x7d800000u) { return a / b; }
+  if (size < 0x00800000u) { return raised(a) / raised(b); }
+  return lowered(a) / lowered(b);
+}
 fn is_odd(v: f32) -> bool {
   let half = abs(v) * 0.5;
   return floor(half) != half && floor(v) == v;
 }
 fn pow_f32(base: f32, exponent: f32) -> f32 {
-  if (base == 1.0 || exponent == 0.0) { return 1.0; }
+  if (bitcast<u32>(base) == 0x3f800000u || is_zero(exponent)) { return 1.0; }
   if (is_nan(base) || is_nan(exponent)) { return not_a_number(); }
   let size = abs(base);
   let negative = base < 0.0 || (bitcast<u32>(base) >> 31u) == 1u;
@@ -175,7 +208,7 @@ fn pow_f32(base: f32, exponent: f32) -> f32 {
   return select(value, -value, negative && odd);
 }
 fn floor_divide_f32(a: f32, b: f32) -> f32 {
-  let quotient = a / b;
+  let quotient = divide_f32(a, b);
   if (!is_finite(quotient) || !is_finite(b) || b == 0.0) { return floor(quotient); }
   // Division may round across a whole number: the remainder tells.
   var whole = floor(quotient);
