@@ -2,7 +2,7 @@
  * Subgroup matrices in plain WGSL, so that programs made for matrix units can be checked on devices without them.
  *
  * The first lane of every 32 does the work of its subgroup, on matrices in private memory. A matrix value becomes the
- * place of its 256 elements: each declaration and each load in the source has a place of its own.
+ * place of its 256 elements: each name in the source has a place of its own.
  */
 import type { Device } from '@pergola/core';
 import type { Capabilities, ProgramSpec, WebGpuContext } from '@pergola/backend-webgpu';
@@ -87,24 +87,28 @@ fn floats_of(words: vec2<u32>) -> vec4<f32> {
 /** The same program without subgroup matrices and f16. */
 export function emulateMatrices<P extends string>(spec: ProgramSpec<P>): ProgramSpec<P> {
   if (spec.enables?.includes('chromium_experimental_subgroup_matrix') !== true) return spec;
-  let matrices = 0;
-  const place = (): string => `${256 * matrices++}u`;
+  const names: string[] = [];
+  const place = (name: string): string => {
+    if (!names.includes(name)) names.push(name);
+    return `${256 * names.indexOf(name)}u`;
+  };
   const body = spec.body
     .replaceAll(
       new RegExp(`var (\\w+): ${SUMS};`, 'g'),
-      (_, name: string) => `var ${name} = emulated_zero(${place()});`,
+      (_, name: string) => `var ${name} = emulated_zero(${place(name)});`,
     )
     .replaceAll(
       new RegExp(`(\\w+) = ${SUMS}\\(\\);`, 'g'),
       (_, name: string) => `${name} = emulated_zero(${name});`,
     )
     .replaceAll(
-      /subgroupMatrixLoad<subgroup_matrix_(?:left|right)<f16, 16, 16>, (row|col)_major>\(&pool, /g,
-      (_, order: string) => `emulated_halves(${place()}, ${String(order === 'col')}, `,
+      /(\w+) = subgroupMatrixLoad<subgroup_matrix_(?:left|right)<f16, 16, 16>, (row|col)_major>\(&pool, /g,
+      (_, name: string, order: string) =>
+        `${name} = emulated_halves(${place(name)}, ${String(order === 'col')}, `,
     )
     .replaceAll(
-      `subgroupMatrixLoad<${SUMS}, row_major>(&pool, `,
-      () => `emulated_sums(${place()}, `,
+      new RegExp(`(\\w+) = subgroupMatrixLoad<${SUMS}, row_major>\\(&pool, `, 'g'),
+      (_, name: string) => `${name} = emulated_sums(${place(name)}, `,
     )
     .replaceAll('subgroupMatrixStore<row_major>(&pool, ', 'emulated_store(')
     .replaceAll('subgroupMatrixMultiplyAccumulate', 'emulated_multiply')
@@ -113,8 +117,9 @@ export function emulateMatrices<P extends string>(spec: ProgramSpec<P>): Program
       'fn run(group: u32, lane: u32) {\n  let subgroup = lane / 32u;\n  leads = lane % 32u == 0u;',
     );
   const { enables: _enables, subgroupId: _subgroupId, ...rest } = spec;
+  const enables = body.includes('subgroupShuffle') ? ['subgroups'] : [];
   const helpers = (spec.helpers ?? []).filter((helper) => !helper.includes('fn halves_of'));
-  return { ...rest, helpers: [...helpers, HALVES], body: functions(matrices) + body };
+  return { ...rest, enables, helpers: [...helpers, HALVES], body: functions(names.length) + body };
 }
 
 /** Capabilities of a device with matrix units, on top of what `real` offers. */

@@ -1,8 +1,8 @@
 /** Products and attention on matrix units, which are emulated: see matrix-emulation.ts. */
 import { env } from 'node:process';
-import type { Device } from '@pergola/core';
+import type { Device, TensorLayout } from '@pergola/core';
 import { coreCases, describeResult, quickCases, runCase } from '@pergola/core/conformance';
-import type { WebGpuContext } from '@pergola/backend-webgpu';
+import type { ProgramSpec, WebGpuContext } from '@pergola/backend-webgpu';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   chooseMatrixTiles,
@@ -17,8 +17,13 @@ import {
 import { matrixSource } from '../src/product/operand.ts';
 import type { Product } from '../src/product/problem.ts';
 import { PlannedProduct } from '../src/product/product.ts';
+import { ATTENTION_SHAPES, attentionShape } from '../scripts/attention-shapes.ts';
+import { matrixShapeFits, type MatrixShape } from '../src/attention/matrix-shape.ts';
+import { attentionOf, type Attention } from '../src/attention/problem.ts';
+import { PlannedAttention } from '../src/kernels/attention.ts';
+import { programSource } from '../src/wgsl/program.ts';
 import { openDevice } from './adapter.ts';
-import { emulateMatrixUnits } from './matrix-emulation.ts';
+import { emulateMatrixUnits, withMatrixUnits } from './matrix-emulation.ts';
 
 const STRATEGY = 'subgroup-matrix';
 
@@ -142,5 +147,151 @@ describe('tiles of products', () => {
       32, 64, 96, 192, 128, 192,
     ]);
     expect(chosen(128, 192)).toBe(SMALL.columns);
+  });
+});
+
+/** Lengths of the sequences of a call, and the head size. */
+interface Sequences {
+  readonly queries: readonly number[];
+  readonly keys: readonly number[];
+  readonly heads: number;
+  readonly depth: number;
+  readonly causal: boolean;
+}
+
+function offsetsOf(lengths: readonly number[]): Int32Array {
+  const all = new Int32Array(lengths.length + 1);
+  lengths.forEach((length, i) => (all[i + 1] = all[i]! + length));
+  return all;
+}
+
+const SCALE = 0.7;
+
+function problemOf({ queries, keys, heads, depth, causal }: Sequences): Attention {
+  const layout = (shape: number[], dtype: 'f16' | 'i32'): TensorLayout => ({
+    dtype,
+    shape,
+    strides: shape.map((_, i) => shape.slice(i + 1).reduce((size, extent) => size * extent, 1)),
+    contiguous: true,
+  });
+  const rows = (lengths: readonly number[]): TensorLayout =>
+    layout([offsetsOf(lengths).at(-1)!, heads, depth], 'f16');
+  const offsets = layout([queries.length + 1], 'i32');
+  return attentionOf({
+    inputs: [rows(queries), rows(keys), rows(keys), offsets, offsets],
+    outputs: [rows(queries)],
+    attrs: { maxQ: Math.max(...queries), maxK: Math.max(...keys), causal, scale: SCALE },
+  });
+}
+
+/** The softmax attention of one query and head over keys `[first, end)`. */
+function attend(
+  { heads, depth }: Sequences,
+  [q, k, v]: readonly Float32Array[],
+  [query, head, first, end]: readonly [number, number, number, number],
+): Float64Array {
+  const at = (row: number): number => (row * heads + head) * depth;
+  const scores = Array.from({ length: end - first }, (_, i) => {
+    let sum = 0;
+    for (let d = 0; d < depth; d++) sum += q![at(query) + d]! * k![at(first + i) + d]!;
+    return sum * SCALE;
+  });
+  const highest = Math.max(...scores);
+  const weights = scores.map((score) => Math.exp(score - highest));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const out = new Float64Array(depth);
+  weights.forEach((weight, i) => {
+    for (let d = 0; d < depth; d++) out[d]! += (weight / total) * v![at(first + i) + d]!;
+  });
+  return out;
+}
+
+/** The largest difference between results on the emulated units and `attend`. */
+async function errorOf(shape: MatrixShape, sequences: Sequences): Promise<number> {
+  const { queries, keys, heads, depth, causal } = sequences;
+  const [offsetsQ, offsetsK] = [offsetsOf(queries), offsetsOf(keys)];
+  const [rowsQ, rowsK] = [offsetsQ.at(-1)!, offsetsK.at(-1)!];
+  const q = eighths(rowsQ * heads * depth, 1).map((x) => 2 * x);
+  // Later keys are longer, so that reference maxima rise.
+  const k = eighths(rowsK * heads * depth, 2).map(
+    (x, i) => (x * (1 + Math.floor(i / heads / depth / 8))) / 4,
+  );
+  const v = eighths(rowsK * heads * depth, 3);
+  // The values of a sequence without queries must not show.
+  queries.forEach((length, i) => {
+    if (length > 0) return;
+    v.fill(NaN, offsetsK[i]! * heads * depth, offsetsK[i + 1]! * heads * depth);
+  });
+  const context = device.backend.context as WebGpuContext;
+  const plan = new PlannedAttention(context, problemOf(sequences), STRATEGY, shape);
+  const out = await device.run(async () => {
+    const tensors = [
+      device.tensor(q, [rowsQ, heads, depth], 'f16'),
+      device.tensor(k, [rowsK, heads, depth], 'f16'),
+      device.tensor(v, [rowsK, heads, depth], 'f16'),
+      device.tensor(new Float32Array(q.length).fill(9), [rowsQ, heads, depth], 'f16'),
+      device.tensor(offsetsQ, [offsetsQ.length], 'i32'),
+      device.tensor(offsetsK, [offsetsK.length], 'i32'),
+    ];
+    const bound = tensors.map(({ storage }) => ({ buffer: storage.buffer as never, offset: 0 }));
+    plan.enqueue(bound.slice(0, 4), bound.slice(4));
+    return tensors[3]!.floats();
+  });
+  let largest = 0;
+  queries.forEach((length, i) => {
+    for (let row = 0; row < length; row++) {
+      const seen = causal ? Math.min(keys[i]!, row + 1) : keys[i]!;
+      for (let head = 0; head < heads; head++) {
+        const [query, first] = [offsetsQ[i]! + row, offsetsK[i]!];
+        const wanted = attend(sequences, [q, k, v], [query, head, first, first + seen]);
+        wanted.forEach((value, d) => {
+          const difference = Math.abs(out[(query * heads + head) * depth + d]! - value);
+          if (!(difference <= largest)) largest = difference;
+        });
+      }
+    }
+  });
+  return largest;
+}
+
+describe('shapes of attention', () => {
+  test.each(ATTENTION_SHAPES)('%s', async (name) => {
+    const packed = { heads: 2, depth: 24, queries: [70, 0, 3, 20], keys: [150, 7, 0, 33] };
+    const { capabilities } = device.backend.context as WebGpuContext;
+    const whole = attentionShape(name, packed.depth);
+    // SwiftShader has less workgroup memory than GPUs.
+    const resized = (subgroups: number): MatrixShape => ({ ...whole, subgroups });
+    const shape = [whole.subgroups, 2, 1]
+      .map(resized)
+      .find((one) => matrixShapeFits(one, capabilities))!;
+    expect(await errorOf(shape, { ...packed, causal: false })).toBeLessThan(2e-3);
+    expect(await errorOf(shape, { ...packed, causal: true })).toBeLessThan(2e-3);
+  });
+
+  test('all compile', async () => {
+    using blank = await openDevice({ dawnFlags: ['backend=null'] });
+    const { gpu, capabilities } = blank.backend.context as WebGpuContext;
+    const messages: string[] = [];
+    const compiled: Promise<GPUCompilationInfo>[] = [];
+    const context = {
+      capabilities: withMatrixUnits(capabilities),
+      program(spec: ProgramSpec) {
+        const module = gpu.createShaderModule({ code: programSource(spec, true) });
+        compiled.push(module.getCompilationInfo());
+        return { spec, pack: () => new Uint32Array() };
+      },
+    } as unknown as WebGpuContext;
+    const sequences = { heads: 2, queries: [70], keys: [150], causal: true };
+    for (const name of ATTENTION_SHAPES) {
+      for (const depth of [24, 33, 64, 80]) {
+        const problem = problemOf({ ...sequences, depth });
+        void new PlannedAttention(context, problem, STRATEGY, attentionShape(name, depth));
+      }
+    }
+    for (const info of await Promise.all(compiled)) {
+      messages.push(...info.messages.map(({ message }) => message));
+    }
+    expect(messages).toEqual([]);
+    expect(compiled).toHaveLength(4 * ATTENTION_SHAPES.length);
   });
 });

@@ -13,7 +13,7 @@ export interface MatrixShape {
   readonly depthTiles: number;
 }
 
-/** Places in the pool, in its elements; pitches are odd, so that lines start in different banks. */
+/** Places in the pool, in its elements. */
 export interface PoolLayout {
   readonly queries: number;
   /** Scores, and on their way out the results: a line of f32 for each query. */
@@ -29,8 +29,10 @@ export interface PoolLayout {
   readonly size: number;
 }
 
-export function poolLayout({ subgroups, rowTiles, keys, depthTiles }: MatrixShape): PoolLayout {
+export function poolLayout(shape: MatrixShape): PoolLayout {
+  const { subgroups, rowTiles, keys, depthTiles } = shape;
   const queries = subgroups * rowTiles * MATRIX;
+  // Odd pitches, so that lines start in different banks.
   const scorePitch = keys / 4 + 1;
   const weightPitch = keys / 8 + 1;
   const keyPitch = (depthTiles * MATRIX) / 8 + 1;
@@ -55,8 +57,20 @@ export function attentionInvocations({ subgroups }: MatrixShape): number {
   return subgroups * SUBGROUP;
 }
 
+/** True when a device has the matrix units and the workgroup memory for a shape. */
+export function matrixShapeFits(shape: MatrixShape, capabilities: Capabilities): boolean {
+  return (
+    hasMatrixUnits(capabilities) &&
+    attentionInvocations(shape) <= capabilities.maxInvocations &&
+    poolFits(poolLayout(shape).size, capabilities)
+  );
+}
+
 // Two rows of matrices keep their results in registers up to this depth.
 const TWO_ROWS = 80 / MATRIX;
+
+// Measured on an H200: more keys need fewer barriers, but registers that keep other workgroups out.
+const STEP_KEYS = 16;
 
 /** The shape for a head depth and longest query sequence; undefined when the device cannot run any. */
 export function chooseMatrixShape(
@@ -64,10 +78,14 @@ export function chooseMatrixShape(
   maxQ: number,
   capabilities: Capabilities,
 ): MatrixShape | undefined {
-  if (!hasMatrixUnits(capabilities)) return undefined;
   const depthTiles = Math.ceil(depth / MATRIX);
   const rowTiles = depthTiles <= TWO_ROWS ? 2 : 1;
-  const shape = (subgroups: number): MatrixShape => ({ subgroups, rowTiles, keys: 32, depthTiles });
+  const shape = (subgroups: number): MatrixShape => ({
+    subgroups,
+    rowTiles,
+    keys: STEP_KEYS,
+    depthTiles,
+  });
   const sizes = maxQ <= 2 * rowTiles * MATRIX ? [2] : [4, 2];
-  return sizes.map(shape).find((one) => poolFits(poolLayout(one).size, capabilities));
+  return sizes.map(shape).find((one) => matrixShapeFits(one, capabilities));
 }

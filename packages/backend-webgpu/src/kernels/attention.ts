@@ -106,7 +106,7 @@ function outBinding(dtype: DType, width: Width, wide: boolean): BindingSpec {
 const LOG2_E = Math.LOG2E;
 
 /** An attention call in one strategy: compiled for the alignments of offsets that it meets. */
-class PlannedAttention {
+export class PlannedAttention {
   readonly #context: WebGpuContext;
   readonly #problem: Attention;
   readonly #strategy: Strategy;
@@ -116,9 +116,14 @@ class PlannedAttention {
   readonly #wide: readonly boolean[];
   readonly #versions: LaunchVersions = new LaunchVersions((wide) => this.#compile(wide));
 
-  constructor(context: WebGpuContext, problem: Attention, forced: string | undefined) {
+  /** @param shape of the strategy on matrix units; undefined where the device cannot run it. */
+  constructor(
+    context: WebGpuContext,
+    problem: Attention,
+    forced: string | undefined,
+    shape: MatrixShape | undefined,
+  ) {
     const { capabilities } = context;
-    const shape = chooseMatrixShape(problem.depth, problem.maxQ, capabilities);
     const strategy =
       (forced as Strategy | undefined) ?? chooseStrategy(problem, shape, capabilities);
     checkStrategy(strategy, problem, shape, capabilities);
@@ -207,7 +212,11 @@ export const attentionKernel: WebGpuKernel<AttentionAttrs, PlannedAttention> = {
   strategies: STRATEGIES,
   supports: () => true,
   acceptsStrides: innerContiguous,
-  prepare: (call, context, strategy) => new PlannedAttention(context, attentionOf(call), strategy),
+  prepare(call, context, strategy) {
+    const problem = attentionOf(call);
+    const shape = chooseMatrixShape(problem.depth, problem.maxQ, context.capabilities);
+    return new PlannedAttention(context, problem, strategy, shape);
+  },
   run(plan, [q, k, v, offsetsQ, offsetsK], [out]) {
     plan.enqueue([q!, k!, v!, out!], [offsetsQ!, offsetsK!]);
   },

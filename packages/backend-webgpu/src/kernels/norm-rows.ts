@@ -7,13 +7,15 @@ import type {
   RmsNormAttrs,
   TensorLayout,
 } from '@pergola/core';
+import type { Capabilities } from '../capabilities.ts';
 import type { WebGpuContext, WebGpuKernel } from '../context.ts';
 import type { BindingSpec } from '../wgsl/access.ts';
 import type { ParamType } from '../wgsl/program.ts';
-import { groupReduction } from '../wgsl/reduce.ts';
+import { EXTREMES, NUMBER_CLASSES } from '../wgsl/math.ts';
+import { groupReduction, type GroupReduction } from '../wgsl/reduce.ts';
 import { LaneVersions, type Lanes, type Launch } from './launch.ts';
 import { PACKED_ELEMENT } from './packed-rows.ts';
-import { rowTeam } from './row-size.ts';
+import { rowTeam, type RowTeam } from './row-size.ts';
 import { mergeAxes, walkCode, walkParams, type Walk } from './walk.ts';
 
 /** What one normalisation does with a row. */
@@ -49,6 +51,67 @@ function rowsOf({ shape, strides }: TensorLayout): Rows {
   };
 }
 
+/** The invocations of a row, and how they sum up. */
+interface NormTeam extends RowTeam {
+  /** Rows of one run: of a workgroup, or of an element. */
+  readonly rows: number;
+  /** `fn reduce(lane: u32, value: f32) -> f32`. */
+  readonly reduction: GroupReduction;
+  /** WGSL: accesses of the row to write. */
+  readonly written: string;
+}
+
+const SHORT_WORKGROUP = 128;
+// Accesses per invocation at least, where there are enough, and at most.
+const SHORT_ACCESSES = [2, 4] as const;
+
+/** Several rows per workgroup, each shared by neighbours in a subgroup; undefined for rows that need more of them. */
+function shortTeam(
+  width: number,
+  { software, subgroups, subgroupMinSize }: Capabilities,
+): NormTeam | undefined {
+  if (software || !subgroups || width > subgroupMinSize * SHORT_ACCESSES[1]) return undefined;
+  const shuffles: string[] = [];
+  let size = 1;
+  for (; size < subgroupMinSize && size * SHORT_ACCESSES[0] < width; size *= 2) {
+    shuffles.push(`sum += subgroupShuffleXor(sum, ${size}u);`);
+  }
+  const rows = SHORT_WORKGROUP / size;
+  return {
+    each: 'group',
+    workgroup: SHORT_WORKGROUP,
+    size,
+    rows,
+    // All invocations shuffle; those past the last row write nothing.
+    run: `fn run(group: u32, place: u32) {
+  let lane = place % ${size}u;
+  let own = group * ${rows}u + place / ${size}u;
+  let row = min(own, params.rows - 1u);`,
+    reduction: {
+      enables: ['subgroups'],
+      code: `fn reduce(lane: u32, value: f32) -> f32 {
+  var sum = value;
+  ${shuffles.join('\n  ')}
+  return sum;
+}`,
+    },
+    written: 'select(0u, params.width, own < params.rows)',
+  };
+}
+
+function normTeam(width: number, capabilities: Capabilities): NormTeam {
+  const short = shortTeam(width, capabilities);
+  if (short !== undefined) return short;
+  const team = rowTeam(width, capabilities);
+  const reduction = groupReduction(capabilities, {
+    name: 'reduce',
+    type: 'f32',
+    combine: 'a + b',
+    workgroup: team.size,
+  });
+  return { ...team, rows: 1, reduction, written: 'params.width' };
+}
+
 function rowLaunch(
   context: WebGpuContext,
   call: KernelCall,
@@ -58,7 +121,8 @@ function rowLaunch(
   const [x, ...others] = call.inputs.filter((input) => input !== undefined);
   const { walk, channels } = rowsOf(x!);
   const width = channels / lanes;
-  const team = rowTeam(width, context.capabilities);
+  const team = normTeam(width, context.capabilities);
+  const rows = sizeOf(walk.shape);
   const bindings: BindingSpec[] = [{ name: 'x', dtype: x!.dtype, use: 'read', lanes }];
   others.forEach(({ dtype }, i) => {
     const name = formula.names[i]!;
@@ -70,22 +134,21 @@ function rowLaunch(
     { shape: walk.shape, strides: [walk.strides[0]!.map((stride) => stride / lanes)] },
     ['x'],
   );
-  const types: Record<string, ParamType> = { ...steps.types, width: 'u32', channels: 'f32' };
-  const values: Record<string, number> = { ...steps.values, width, channels };
+  const types: Record<string, ParamType> = {
+    ...steps.types,
+    rows: 'u32',
+    width: 'u32',
+    channels: 'f32',
+  };
+  const values: Record<string, number> = { ...steps.values, rows, width, channels };
   for (const [name, [type, value]] of Object.entries(formula.params ?? {})) {
     types[name] = type;
     values[name] = value;
   }
-  const reduction = groupReduction(context.capabilities, {
-    name: 'reduce',
-    type: 'f32',
-    combine: 'a + b',
-    workgroup: team.size,
-  });
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const total = lanes === 4 ? 'dot(v, vec4<f32>(1.0))' : 'v';
-  const loop = (body: string): string =>
-    `for (var i = lane; i < params.width; i += ${team.size}u) {\n    ${body}\n  }`;
+  const loop = (body: string, end = 'params.width'): string =>
+    `for (var i = lane; i < ${end}; i += ${team.size}u) {\n    ${body}\n  }`;
   const mean = formula.centred
     ? `var sum = 0.0;
   ${loop('sum += total_of(load_x(start + i));')}
@@ -97,11 +160,11 @@ function rowLaunch(
     params: types,
     each: team.each,
     workgroup: team.workgroup,
-    enables: reduction.enables,
+    enables: team.reduction.enables,
     helpers: formula.helpers ?? [],
     body: `
 alias Value = ${type};
-${reduction.code}
+${team.reduction.code}
 fn total_of(v: Value) -> f32 { return ${total}; }
 ${team.run}
 ${walkCode(walk.shape.length, ['x'], 'row')}
@@ -112,11 +175,14 @@ ${walkCode(walk.shape.length, ['x'], 'row')}
   let squares = reduce(lane, part);
   let factor = ${formula.factor};
   ${formula.before ?? ''}
-  ${loop(`let normal = (load_x(start + i) - mean) * factor;
-    store_out(row * params.width + i, ${formula.result});`)}
+  ${loop(
+    `let normal = (load_x(start + i) - mean) * factor;
+    store_out(row * params.width + i, ${formula.result});`,
+    team.written,
+  )}
 }`,
   });
-  return { program, params: program.pack(values), count: sizeOf(walk.shape) };
+  return { program, params: program.pack(values), count: Math.ceil(rows / team.rows) };
 }
 
 /** Strides of x are kept as long as rows are contiguous; all other inputs must be contiguous. */
@@ -186,11 +252,10 @@ const qkNorm = rowKernel('qkNorm', ({ inputs }) => ({
   label: 'qkNorm',
   names: ['gamma'],
   centred: false,
-  // Not max(), which may drop NaN.
-  factor:
-    'sqrt(params.channels) / select(sqrt(squares), params.floor, sqrt(squares) < params.floor)',
+  factor: 'sqrt(params.channels) / max_f32(sqrt(squares), params.floor)',
   before: 'let head = (row % params.heads) * params.width;',
   result: 'normal * load_gamma(head + i)',
+  helpers: [NUMBER_CLASSES, EXTREMES],
   params: { heads: ['u32', inputs[0]!.shape[1]!], floor: ['f32', QK_NORM_FLOOR] },
 }));
 
