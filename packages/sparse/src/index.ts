@@ -5,6 +5,7 @@ export * from './convolution.ts';
 export * from './resolution.ts';
 export { BuiltParts, SparseStructure } from './structure.ts';
 export * from './structure-parts.ts';
+export * from './subdivided-convolution.ts';
 export * from './tensor.ts';
 export type { Bounds } from './check-coords.ts';
 export { hashCapacity, type Triple } from './ops/checks.ts';

@@ -95,14 +95,21 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
    * @throws ShapeError, InputError.
    */
   async forward(x: SparseTensor): Promise<SparseTensor> {
-    const middle = await subdivided(x.structure);
-    const fine = await subdivided(middle.structure);
+    const coarse = await withNeighbours(x.structure);
+    const middle = await withNeighbours(await coarse.structure.subdivide());
+    const fine = await withNeighbours(await middle.structure.subdivide());
     const rows = await this.torso(x);
     const feats = this.device.run(() => {
-      const run = (h: Tensor, parents: SparseStructure, grid: Grid, i: number): Tensor =>
-        subdivideBlock(h, parents, grid, this.pointwiseReading, this.weights.at(`upsample.${i}`));
-      let h = run(rows, x.structure, middle, 0);
-      h = run(h, middle.structure, fine, 1);
+      const run = (h: Tensor, parents: Grid, children: Grid, i: number): Tensor =>
+        subdivideBlock(
+          h,
+          parents,
+          children,
+          this.pointwiseReading,
+          this.weights.at(`upsample.${i}`),
+        );
+      let h = run(rows, coarse, middle, 0);
+      h = run(h, middle, fine, 1);
       return consume(h, (h) => project(toDType(h, 'f32'), this.weights.at('out_layer')));
     });
     return new SparseTensor(fine.structure, feats);
@@ -119,7 +126,6 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
   }
 }
 
-async function subdivided(structure: SparseStructure): Promise<Grid> {
-  const children = await structure.subdivide();
-  return { structure: children, map: await children.kernelMap({ kernelSize: 3 }) };
+async function withNeighbours(structure: SparseStructure): Promise<Grid> {
+  return { structure, map: await structure.kernelMap({ kernelSize: 3 }) };
 }

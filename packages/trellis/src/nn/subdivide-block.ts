@@ -1,6 +1,13 @@
 /** The block that doubles the resolution of sparse voxels on the way to a mesh. */
 import { add, type Tensor } from '@pergola/core';
-import { sparseGroupNorm, subdivideFeats, submConv3d, type SparseStructure } from '@pergola/sparse';
+import {
+  sparseGroupNorm,
+  subdivideFeats,
+  subdividedConv3d,
+  submConv3d,
+  type KernelMap,
+  type SparseStructure,
+} from '@pergola/sparse';
 import { affineParameters, normParameters, type ParameterSpec } from './parameters.ts';
 import { convolve, type Grid } from './sparse-res-block.ts';
 import { consume } from './steps.ts';
@@ -44,19 +51,23 @@ function normSilu(x: Tensor, structure: SparseStructure, weights: Weights): Tens
  */
 export function subdivideBlock(
   x: Tensor,
-  parents: SparseStructure,
+  parents: Grid,
   children: Grid,
   reading: PointwiseReading,
   weights: Weights,
 ): Tensor {
   return consume(x, () => {
-    let h = consume(normSilu(x, parents, weights.at('act_layers.0')), subdivideFeats);
-    h = consume(h, (h) => convolve(h, weights.at('out_layers.0.conv'), children.map));
+    let h = normSilu(x, parents.structure, weights.at('act_layers.0'));
+    h = consume(h, (h) => convolveSubdivided(h, weights.at('out_layers.0.conv'), parents.map));
     h = consume(h, (h) => normSilu(h, children.structure, weights.at('out_layers.1')));
     h = consume(h, (h) => convolve(h, weights.at('out_layers.3.conv'), children.map));
     // A 1³ convolution acts on single rows: run on the parents, its result is the same for all children.
     return consume(h, (h) => add(h, subdivideFeats(skip(x, reading, weights))));
   });
+}
+
+function convolveSubdivided(x: Tensor, weights: Weights, map: KernelMap): Tensor {
+  return subdividedConv3d(x, weights.get('weight'), weights.get('bias'), map);
 }
 
 function skip(x: Tensor, pointwiseWeight: PointwiseReading, weights: Weights): Tensor {
