@@ -91,7 +91,7 @@ export function meshExtractionWorkload(devices: Readonly<Record<string, Device>>
           note = describeMesh(count, cellRows.length, mesh);
         }),
         hostContender('cells arranged', () => arrangeMeshCells(coords, count)),
-        hostContender('surface found', () => findMeshSurface(cells, distances)),
+        hostContender('surface found', () => findMeshSurface(cells, distances).pointCorners),
         hostContender('GLB written', () => writeGlb(mesh)),
         hostContender('view of 512^2', () => renderMesh(mesh, camera!, { shading: 'smooth' })),
       ];

@@ -1,242 +1,225 @@
 /**
- * Step 2 of mesh extraction: the cells that the surface crosses and their cases, and the points whose displacement and
- * colour they need.
+ * Step 2 of mesh extraction: the cells that the surface crosses and their cases, and the points at the ends of crossed
+ * edges.
  *
- * Rows of eight points are compared as bytes of bits, so the work per point away from the surface is next to nothing.
+ * The 64 points of a block are compared at once, as bits of two words, so the work per point away from the surface is
+ * next to nothing.
  */
-import type { CellGrid, DistanceField } from './flexicubes-grid.ts';
 import { flexicubesTables } from './flexicubes-tables.ts';
-import { BLOCK_BITS, BLOCK_MASK, BLOCK_ROWS, type SparseLattice } from './sparse-lattice.ts';
+import { BLOCK_WORDS, type SparseLattice } from './sparse-lattice.ts';
 
-/** Cells with both inside and outside corners, numbered by slot. They need not have been given. */
+/** Cells with both inside and outside corners, ascending by x, y, z. They need not have been given. */
 export interface SurfaceCells {
   readonly count: number;
-  /** `[S]` lattice slot, ascending. */
+  /** `[S]` lattice slot. */
   readonly slots: Int32Array;
   /** `[S]` case after the ambiguity rule. */
   readonly cases: Uint8Array;
-  /** `[S]` bits of the corners 0 and 2 that lie strictly outside: there the edges start whose last cell this is. */
-  readonly starts: Uint8Array;
-  /** `[S]` the cells ascending by x, y, z. */
-  readonly order: Int32Array;
-  /** `[S]` z of the cells in that order. */
+  /** `[S]` z. */
   readonly heights: Uint16Array;
-  /** `[resolution^2 + 1]` where each `(x, y)` row begins in that order. */
+  /** `[resolution^2 + 1]` where each `(x, y)` row begins. */
   readonly rowStart: Int32Array;
 }
 
-/** The ends of crossed edges, numbered densely by slot. */
-export interface CrossedPoints {
-  readonly count: number;
-  /** By row of eight slots: a bit for every point that is numbered. */
-  readonly used: Uint8Array;
-  /** By row of eight slots: number of its first point. */
-  readonly first: Int32Array;
-}
-
-/** Number of bits set in a byte. */
-const BIT_COUNT = Uint8Array.from({ length: 256 }, (_, byte) => {
-  let bits = 0;
-  for (let rest = byte; rest > 0; rest >>= 1) bits += rest & 1;
-  return bits;
-});
-
-/** Number of a point that is numbered. */
-export function pointAt({ used, first }: CrossedPoints, slot: number): number {
-  const row = slot >> 3;
-  return first[row]! + BIT_COUNT[used[row]! & ((1 << (slot & 7)) - 1)]!;
-}
-
-/** For rows of bits: how many are set in the rows before each, and in all. */
-function countBefore(bits: Uint8Array): { first: Int32Array; count: number } {
-  const first = new Int32Array(bits.length);
-  let count = 0;
-  for (let row = 0; row < bits.length; row++) {
-    first[row] = count;
-    count += BIT_COUNT[bits[row]!]!;
-  }
-  return { first, count };
-}
-
-/** Lines of points along z round one block: 9 x 9 of them, and the point after each line's end. */
-const LINES = 9;
-
 /**
- * Finds the surface cells, settles their cases and numbers the points of crossed edges.
+ * Finds the surface cells and settles their cases.
  *
- * A point is inside when its distance is strictly negative.
+ * @param inside the points that lie inside, as a set of slots.
+ * @returns the cells, and the ends of crossed edges as a set of slots.
  */
 export function findSurface(
-  grid: CellGrid,
-  field: DistanceField,
-): { surface: SurfaceCells; points: CrossedPoints } {
-  const { lattice } = grid;
-  const { marked, used, codes } = markSurface(lattice, field.inside);
-  return {
-    surface: listSurface(lattice, field.outside, marked, codes),
-    points: { used, ...countBefore(used) },
-  };
+  lattice: SparseLattice,
+  inside: Int32Array,
+): { surface: SurfaceCells; ends: Int32Array } {
+  const { marked, ends, codes } = markSurface(lattice, inside);
+  return { surface: listSurface(lattice, marked, codes), ends };
 }
 
 interface SurfaceMarks {
-  /** By row of eight slots: a bit for every surface cell. */
-  readonly marked: Uint8Array;
-  /** Likewise for every end of a crossed edge. */
-  readonly used: Uint8Array;
+  /** The surface cells, as a set of slots. */
+  readonly marked: Int32Array;
+  /** Likewise the ends of crossed edges. */
+  readonly ends: Int32Array;
   /** By slot: the case of a surface cell before the ambiguity rule, 0 elsewhere. */
   readonly codes: Uint8Array;
 }
 
-function markSurface(lattice: SparseLattice, inside: Uint8Array): SurfaceMarks {
-  const { resolution, blocks, blockCount } = lattice;
-  const marked = new Uint8Array(inside.length);
-  const used = new Uint8Array(inside.length);
-  const lines = new Int32Array(LINES * LINES);
-  const ends = new Int32Array(LINES * LINES);
-  const codes = new Uint8Array(lattice.slots);
-  for (let block = 0; block < blockCount; block++) {
-    if (!readLines(lattice, inside, block, lines)) continue;
-    const [sizeX, sizeY, sizeZ] = [0, 1, 2].map((axis) =>
-      Math.min(8, resolution - (blocks[block * 3 + axis]! << BLOCK_BITS)),
-    ) as [number, number, number];
-    const cells = (1 << sizeZ) - 1;
-    ends.fill(0);
-    for (let x = 0; x < sizeX; x++) {
-      for (let y = 0; y < sizeY; y++) {
-        const at = x * LINES + y;
-        const a = lines[at]!;
-        const b = lines[at + LINES]!;
-        const c = lines[at + 1]!;
-        const d = lines[at + LINES + 1]!;
-        const some = a | b | c | d;
-        const every = a & b & c & d;
-        const crossed = (some | (some >> 1)) & ~(every & (every >> 1)) & cells;
-        if (crossed === 0) continue;
-        const row = block * BLOCK_ROWS + x * 8 + y;
-        marked[row] = crossed;
-        for (let rest = crossed; rest !== 0; rest &= rest - 1) {
-          const z = 31 - Math.clz32(rest & -rest);
-          const low =
-            ((a >> z) & 1) | (((b >> z) & 1) * 2) | (((c >> z) & 1) * 4) | (((d >> z) & 1) * 8);
-          const high =
-            ((a >> z) & 2) | (((b >> z) & 2) * 2) | (((c >> z) & 2) * 4) | (((d >> z) & 2) * 8);
-          codes[row * 8 + z] = low | (high << 3);
-        }
-        const points = (cells << 1) | 1;
-        const [ab, ac, bd, cd] = [a ^ b, a ^ c, b ^ d, c ^ d];
-        ends[at]! |= (ab | ac | crossedAlong(a, cells)) & points;
-        ends[at + LINES]! |= (ab | bd | crossedAlong(b, cells)) & points;
-        ends[at + 1]! |= (ac | cd | crossedAlong(c, cells)) & points;
-        ends[at + LINES + 1]! |= (bd | cd | crossedAlong(d, cells)) & points;
-      }
-    }
-    writeLines(lattice, ends, block, used);
+function markSurface(lattice: SparseLattice, inside: Int32Array): SurfaceMarks {
+  const marks: SurfaceMarks = {
+    marked: new Int32Array(inside.length),
+    ends: new Int32Array(inside.length),
+    codes: new Uint8Array(lattice.slots),
+  };
+  /** `[2, 8]` for each word of a block's cells: the words of their eight corners. */
+  const corners = new Int32Array(16);
+  /** `[2, 3]` for each word: the cells that lie in the grid as far as x, y and z tell. */
+  const limits = new Int32Array(6);
+  for (let block = 0; block < lattice.blockCount; block++) {
+    if (!readCorners(lattice, inside, block, corners)) continue;
+    readLimits(lattice, block, limits);
+    markWord(lattice, block, 0, corners, limits, marks);
+    markWord(lattice, block, 1, corners, limits, marks);
   }
-  return { marked, used, codes };
+  return marks;
 }
 
-/** Both ends of the crossed edges along a line. */
-function crossedAlong(line: number, cells: number): number {
-  const edges = (line ^ (line >> 1)) & cells;
-  return edges | (edges << 1);
-}
-
-/** Reads the lines of a block and their first neighbours: nine bits each. @returns whether any bit is set. */
-function readLines(
+/** Marks the cells of half a block and the ends of the edges at their lowest corners. */
+function markWord(
   { next }: SparseLattice,
-  bits: Uint8Array,
   block: number,
-  lines: Int32Array,
+  half: number,
+  corners: Int32Array,
+  limits: Int32Array,
+  { marked, ends, codes }: SurfaceMarks,
+): void {
+  const word = block * BLOCK_WORDS + half;
+  const first = half * 8;
+  const own = corners[first]!;
+  const [inX, inY, inZ] = [limits[half * 3]!, limits[half * 3 + 1]!, limits[half * 3 + 2]!];
+  const alongX = (own ^ corners[first + 1]!) & inX;
+  const alongY = (own ^ corners[first + 2]!) & inY;
+  const alongZ = (own ^ corners[first + 4]!) & inZ;
+  const starts = alongX | alongY | alongZ;
+  ends[word]! |= starts | (alongX << 16) | ((alongY & Y_INNER) << 4) | ((alongZ & Z_INNER) << 1);
+  ends[half === 0 ? word + 1 : next[block * 8 + 1]! >> 5]! |= alongX >>> 16;
+  ends[(next[block * 8 + 2]! >> 5) + half]! |= (alongY >>> 12) & Y_FIRST;
+  ends[(next[block * 8 + 4]! >> 5) + half]! |= (alongZ >>> 3) & Z_FIRST;
+
+  const cells = crossedCells(corners, first) & inX & inY & inZ;
+  marked[word] = cells;
+  for (let rest = cells; rest !== 0; rest &= rest - 1) {
+    const bit = 31 - Math.clz32(rest & -rest);
+    codes[word * 32 + bit] = caseOf(corners, first, bit);
+  }
+}
+
+// A word holds two layers along x of four rows along y of four points along z. Of these, the points that have a
+// neighbour further along the axis in the same block, and those that come first.
+const Y_INNER = 0x0fff_0fff;
+const Y_FIRST = 0x000f_000f;
+const Z_INNER = 0x7777_7777;
+const Z_FIRST = 0x1111_1111;
+
+/** Moves every point's bit to the place before it along z. @param after the word of the block after this one. */
+function stepZ(word: number, after: number): number {
+  return ((word >>> 1) & Z_INNER) | ((after & Z_FIRST) << 3);
+}
+
+/** Likewise along y. */
+function stepY(word: number, after: number): number {
+  return ((word >>> 4) & Y_INNER) | ((after & Y_FIRST) << 12);
+}
+
+/** Likewise along x. */
+function stepX(word: number, after: number): number {
+  return (word >>> 16) | (after << 16);
+}
+
+/** Reads the corners of a block's cells. @returns whether any lies inside. */
+function readCorners(
+  { next }: SparseLattice,
+  inside: Int32Array,
+  block: number,
+  corners: Int32Array,
 ): boolean {
   let some = 0;
-  for (let x = 0; x < LINES; x++) {
-    for (let y = 0; y < LINES; y++) {
-      const step = block * 8 + (x >> BLOCK_BITS) + ((y >> BLOCK_BITS) << 1);
-      const row = (x & BLOCK_MASK) * 8 + (y & BLOCK_MASK);
-      const low = bits[next[step]! * BLOCK_ROWS + row]!;
-      const high = bits[next[step + 4]! * BLOCK_ROWS + row]! & 1;
-      const line = low | (high << 8);
-      lines[x * LINES + y] = line;
-      some |= line;
-    }
+  // The two words of the block and the one after them along x, each with those after it along y and z.
+  for (let part = 0; part < 3; part++) {
+    const at = block * 8 + (part >> 1);
+    const half = part & 1;
+    const word = inside[(next[at]! >> 5) + half]!;
+    const afterY = inside[(next[at + 2]! >> 5) + half]!;
+    const afterZ = inside[(next[at + 4]! >> 5) + half]!;
+    const afterBoth = inside[(next[at + 6]! >> 5) + half]!;
+    some |= word | afterY | afterZ | afterBoth;
+    const upper = stepZ(word, afterZ);
+    writeLayers(corners, part, 0, word);
+    writeLayers(corners, part, 2, stepY(word, afterY));
+    writeLayers(corners, part, 4, upper);
+    writeLayers(corners, part, 6, stepY(upper, stepZ(afterY, afterBoth)));
   }
   return some !== 0;
 }
 
-/** Adds the lines' bits to the rows they come from. */
-function writeLines(
-  { next }: SparseLattice,
-  lines: Int32Array,
-  block: number,
-  bits: Uint8Array,
-): void {
-  for (let x = 0; x < LINES; x++) {
-    for (let y = 0; y < LINES; y++) {
-      const line = lines[x * LINES + y]!;
-      if (line === 0) continue;
-      const step = block * 8 + (x >> BLOCK_BITS) + ((y >> BLOCK_BITS) << 1);
-      const row = (x & BLOCK_MASK) * 8 + (y & BLOCK_MASK);
-      bits[next[step]! * BLOCK_ROWS + row]! |= line & 255;
-      if (line > 255) bits[next[step + 4]! * BLOCK_ROWS + row]! |= 1;
-    }
+/** Enters a word as a corner of the cells in its own place, and as the next one along x of the cells before. */
+function writeLayers(corners: Int32Array, part: number, corner: number, word: number): void {
+  if (part < 2) corners[part * 8 + corner] = word;
+  if (part > 0) {
+    const before = (part - 1) * 8 + corner;
+    corners[before + 1] = stepX(corners[before]!, word);
   }
 }
 
-/** Lists the marked cells by slot and in the order of the grid. */
-function listSurface(
-  lattice: SparseLattice,
-  outside: Uint8Array,
-  marked: Uint8Array,
-  codes: Uint8Array,
-): SurfaceCells {
-  const { first, count } = countBefore(marked);
-  const slots = new Int32Array(count);
-  const starts = new Uint8Array(count);
-  const corners = new Int32Array(8);
-  let s = 0;
-  for (let row = 0; row < marked.length; row++) {
-    for (let rest = marked[row]!; rest !== 0; rest &= rest - 1) {
-      const slot = row * 8 + 31 - Math.clz32(rest & -rest);
-      lattice.cornerSlots(slot, corners);
-      const end = corners[2]!;
-      starts[s] =
-        ((outside[row]! >> (slot & 7)) & 1) | (((outside[end >> 3]! >> (end & 7)) & 1) << 2);
-      slots[s++] = slot;
-    }
+function readLimits(
+  { origins, resolution }: SparseLattice,
+  block: number,
+  limits: Int32Array,
+): void {
+  const x = resolution - origins[block * 3]!;
+  const y = resolution - origins[block * 3 + 1]!;
+  const z = resolution - origins[block * 3 + 2]!;
+  limits.fill(-1);
+  if (Math.min(x, y, z) >= 4) return;
+  for (let half = 0; half < BLOCK_WORDS; half++) {
+    const layers = x - 2 * half;
+    if (layers < 2) limits[half * 3] = layers === 1 ? 0xffff : 0;
+    if (y < 4) limits[half * 3 + 1] = ((1 << (4 * y)) - 1) * 0x1_0001;
+    if (z < 4) limits[half * 3 + 2] = ((1 << z) - 1) * Z_FIRST;
+  }
+}
+
+/** Cells whose corners differ. */
+function crossedCells(corners: Int32Array, at: number): number {
+  let some = 0;
+  let every = -1;
+  for (let i = at; i < at + 8; i++) {
+    some |= corners[i]!;
+    every &= corners[i]!;
+  }
+  return some & ~every;
+}
+
+/** Case of a cell. */
+function caseOf(corners: Int32Array, at: number, bit: number): number {
+  return (
+    ((corners[at]! >>> bit) & 1) |
+    (((corners[at + 1]! >>> bit) & 1) << 1) |
+    (((corners[at + 2]! >>> bit) & 1) << 2) |
+    (((corners[at + 3]! >>> bit) & 1) << 3) |
+    (((corners[at + 4]! >>> bit) & 1) << 4) |
+    (((corners[at + 5]! >>> bit) & 1) << 5) |
+    (((corners[at + 6]! >>> bit) & 1) << 6) |
+    (((corners[at + 7]! >>> bit) & 1) << 7)
+  );
+}
+
+/** Lists the marked cells in the order of the grid. */
+function listSurface(lattice: SparseLattice, marked: Int32Array, codes: Uint8Array): SurfaceCells {
+  const { resolution, origins } = lattice;
+  const found = lattice.slotsIn(marked);
+  const rowStart = new Int32Array(resolution * resolution + 1);
+  for (let i = 0; i < found.length; i++) rowStart[rowOf(lattice, found[i]!) + 1]! += 1;
+  for (let row = 0; row < rowStart.length - 1; row++) rowStart[row + 1]! += rowStart[row]!;
+  const slots = new Int32Array(found.length);
+  const heights = new Uint16Array(found.length);
+  // Blocks ascend, so along a row of the grid the cells do.
+  const rowEnd = rowStart.slice();
+  for (let i = 0; i < found.length; i++) {
+    const slot = found[i]!;
+    const at = rowEnd[rowOf(lattice, slot)]!++;
+    slots[at] = slot;
+    heights[at] = origins[(slot >> 6) * 3 + 2]! + (slot & 3);
   }
   const cases = settleCases(lattice, slots, codes);
-  return { count, slots, cases, starts, ...orderSurface(lattice, marked, first, count) };
+  return { count: found.length, slots, cases, heights, rowStart };
 }
 
-/** The marked cells in the order of the grid. @param first number of the first cell of each row of eight slots. */
-function orderSurface(
-  { resolution, blocksPerAxis, blocks, columnStart }: SparseLattice,
-  marked: Uint8Array,
-  first: Int32Array,
-  count: number,
-): Pick<SurfaceCells, 'order' | 'heights' | 'rowStart'> {
-  const order = new Int32Array(count);
-  const heights = new Uint16Array(count);
-  const rowStart = new Int32Array(resolution * resolution + 1);
-  let at = 0;
-  for (let x = 0; x < resolution; x++) {
-    for (let y = 0; y < resolution; y++) {
-      const column = (x >> BLOCK_BITS) * blocksPerAxis + (y >> BLOCK_BITS);
-      const within = ((x & BLOCK_MASK) << 3) | (y & BLOCK_MASK);
-      rowStart[x * resolution + y] = at;
-      for (let block = columnStart[column]!; block < columnStart[column + 1]!; block++) {
-        const row = block * BLOCK_ROWS + within;
-        const z = blocks[block * 3 + 2]! << BLOCK_BITS;
-        let s = first[row]!;
-        for (let rest = marked[row]!; rest !== 0; rest &= rest - 1) {
-          order[at] = s++;
-          heights[at++] = z + 31 - Math.clz32(rest & -rest);
-        }
-      }
-    }
-  }
-  rowStart[resolution * resolution] = at;
-  return { order, heights, rowStart };
+/** Number of the `(x, y)` row of a cell. */
+function rowOf({ origins, resolution }: SparseLattice, slot: number): number {
+  const block = (slot >> 6) * 3;
+  const x = origins[block]! + ((slot >> 4) & 3);
+  const y = origins[block + 1]! + ((slot >> 2) & 3);
+  return x * resolution + y;
 }
 
 /**
@@ -245,7 +228,7 @@ function orderSurface(
  * @param codes by slot: the case of a surface cell, 0 elsewhere.
  */
 function settleCases(lattice: SparseLattice, slots: Int32Array, codes: Uint8Array): Uint8Array {
-  const { blocks, resolution } = lattice;
+  const { origins, resolution } = lattice;
   const { ambiguous, ambiguousStep } = flexicubesTables();
   const cases = new Uint8Array(slots.length);
   for (let s = 0; s < slots.length; s++) {
@@ -253,13 +236,10 @@ function settleCases(lattice: SparseLattice, slots: Int32Array, codes: Uint8Arra
     const code = codes[slot]!;
     cases[s] = code;
     if (ambiguous[code] === 0) continue;
-    const block = (slot >> 9) * 3;
-    const [x, y, z] = [0, 1, 2].map(
-      (axis) =>
-        (blocks[block + axis]! << BLOCK_BITS) +
-        ((slot >> (6 - 3 * axis)) & BLOCK_MASK) +
-        ambiguousStep[code * 3 + axis]!,
-    ) as [number, number, number];
+    const block = (slot >> 6) * 3;
+    const x = origins[block]! + ((slot >> 4) & 3) + ambiguousStep[code * 3]!;
+    const y = origins[block + 1]! + ((slot >> 2) & 3) + ambiguousStep[code * 3 + 1]!;
+    const z = origins[block + 2]! + (slot & 3) + ambiguousStep[code * 3 + 2]!;
     if (Math.min(x, y, z) < 0 || Math.max(x, y, z) >= resolution) continue;
     // Decided by the cases before any switch, so the order of the cells does not matter.
     if (ambiguous[codes[lattice.slotOf(x, y, z)]!] === 1) cases[s] = 255 - code;

@@ -1,20 +1,23 @@
 /**
- * Step 1 of mesh extraction: cells arranged on the lattice, and their distances averaged at its points.
+ * Step 1 of mesh extraction: cells arranged on the lattice, and their distances summed at its points.
  *
- * A point shared by several cells takes the mean of what those cells say about it; a point that no cell touches lies
- * outside (+1). Sums are f32 in cell order, as in the published model.
+ * A point shared by several cells takes the mean of what those cells say about it. Sums are f32 in cell order, as in
+ * the published model; the mean has their sign, so it is formed later and only where the surface is.
  */
-import { BLOCK_ROWS, SparseLattice } from './sparse-lattice.ts';
+import { SparseLattice } from './sparse-lattice.ts';
 
 /** Cells on their lattice. */
 export interface CellGrid {
   readonly lattice: SparseLattice;
   /** `[N]` slot of each cell. */
   readonly slots: Int32Array;
-  /** By slot: 1 + row of the cell whose lowest corner is this point, 0 when that cell is not given. */
+  /** By slot, as far as cells are given: 1 + row of the cell whose lowest corner is this point, 0 where there is none. */
   readonly cellOf: Int32Array;
-  /** By slot: number of given cells that touch the point, 0 to 8. */
-  readonly touches: Uint8Array;
+}
+
+/** Row of the cell at a slot, -1 when that cell is not given. */
+export function rowAt({ cellOf }: CellGrid, slot: number): number {
+  return slot < cellOf.length ? cellOf[slot]! - 1 : -1;
 }
 
 /**
@@ -31,95 +34,66 @@ export function arrangeCells(
   const lattice = new SparseLattice(coords, width, resolution);
   const count = coords.length / width;
   const slots = new Int32Array(count);
-  const cellOf = new Int32Array(lattice.slots);
-  const touches = new Uint8Array(lattice.slots);
-  const corners = new Int32Array(8);
+  const cellOf = new Int32Array(lattice.cellSlotCount);
   for (let cell = 0; cell < count; cell++) {
     const at = cell * width + width - 3;
     const slot = lattice.slotOf(coords[at]!, coords[at + 1]!, coords[at + 2]!);
     if (cellOf[slot] !== 0) return { duplicate: cell };
     cellOf[slot] = cell + 1;
     slots[cell] = slot;
-    lattice.cornerSlots(slot, corners);
-    // Written out, here and below: a loop over eight takes twice the time.
-    increment(touches, corners[0]!);
-    increment(touches, corners[1]!);
-    increment(touches, corners[2]!);
-    increment(touches, corners[3]!);
-    increment(touches, corners[4]!);
-    increment(touches, corners[5]!);
-    increment(touches, corners[6]!);
-    increment(touches, corners[7]!);
   }
-  return { lattice, slots, cellOf, touches };
+  return { lattice, slots, cellOf };
 }
 
-function increment(counts: Uint8Array, at: number): void {
-  counts[at] = counts[at]! + 1;
-}
-
-/** Signed distances on the lattice. */
-export interface DistanceField {
-  /** By slot: signed distance, negative inside; means nothing where no cell touches. */
-  readonly sdf: Float32Array;
-  /** By row of eight slots: a bit for every point that lies inside, its distance strictly negative. */
-  readonly inside: Uint8Array;
-  /** Likewise for points whose distance is strictly positive. */
-  readonly outside: Uint8Array;
+/** By slot, as far as cells touch: sum of what they say, still 0. */
+export function emptySums({ lattice }: CellGrid): Float32Array {
+  return new Float32Array(lattice.pointSlotCount);
 }
 
 /**
- * Averages the signed distances.
+ * Adds the signed distances of some cells to the sums.
  *
- * @param features `[N, channels]`, the distances at the eight corners first.
+ * @param features `[M, channels]`, the distances at the eight corners first.
+ * @param first row of the first of these cells.
  */
-export function averageDistances(
-  grid: CellGrid,
+export function addDistances(
+  { lattice, slots }: CellGrid,
+  sums: Float32Array,
   features: Float32Array,
   channels: number,
-): DistanceField {
-  const { lattice, slots, touches } = grid;
-  const sdf = new Float32Array(lattice.slots);
+  first: number,
+): void {
   // The network predicts distances that are one cell edge too large by convention.
   const bias = Math.fround(-1 / lattice.resolution);
   const corners = new Int32Array(8);
-  for (let cell = 0; cell < slots.length; cell++) {
-    lattice.cornerSlots(slots[cell]!, corners);
+  const count = features.length / channels;
+  for (let cell = 0; cell < count; cell++) {
+    lattice.cornerSlots(slots[first + cell]!, corners);
     const record = cell * channels;
-    accumulate(sdf, corners[0]!, features[record]! + bias);
-    accumulate(sdf, corners[1]!, features[record + 1]! + bias);
-    accumulate(sdf, corners[2]!, features[record + 2]! + bias);
-    accumulate(sdf, corners[3]!, features[record + 3]! + bias);
-    accumulate(sdf, corners[4]!, features[record + 4]! + bias);
-    accumulate(sdf, corners[5]!, features[record + 5]! + bias);
-    accumulate(sdf, corners[6]!, features[record + 6]! + bias);
-    accumulate(sdf, corners[7]!, features[record + 7]! + bias);
+    // Written out: a loop over eight takes twice the time.
+    accumulate(sums, corners[0]!, features[record]! + bias);
+    accumulate(sums, corners[1]!, features[record + 1]! + bias);
+    accumulate(sums, corners[2]!, features[record + 2]! + bias);
+    accumulate(sums, corners[3]!, features[record + 3]! + bias);
+    accumulate(sums, corners[4]!, features[record + 4]! + bias);
+    accumulate(sums, corners[5]!, features[record + 5]! + bias);
+    accumulate(sums, corners[6]!, features[record + 6]! + bias);
+    accumulate(sums, corners[7]!, features[record + 7]! + bias);
   }
-
-  const rows = (lattice.blockCount + 1) * BLOCK_ROWS;
-  const inside = new Uint8Array(rows);
-  const outside = new Uint8Array(rows).fill(255);
-  // Four points at a time, to pass over those that no cell touches.
-  const quads = new Uint32Array(touches.buffer);
-  for (let row = 0; row < rows; row++) {
-    if ((quads[row * 2]! | quads[row * 2 + 1]!) === 0) continue;
-    let negative = 0;
-    let positive = 0;
-    for (let z = 0; z < 8; z++) {
-      const point = row * 8 + z;
-      const contributions = touches[point]!;
-      const distance = contributions === 0 ? 1 : Math.fround(sdf[point]! / contributions);
-      sdf[point] = distance;
-      negative |= Number(distance < 0) << z;
-      positive |= Number(distance > 0) << z;
-    }
-    inside[row] = negative;
-    outside[row] = positive;
-  }
-  return { sdf, inside, outside };
 }
 
 /** Adds in f32. */
 function accumulate(sums: Float32Array, at: number, value: number): void {
   sums[at] = sums[at]! + Math.fround(value);
+}
+
+/** The points that lie inside, their distance strictly negative, as a set of slots. */
+export function insidePoints({ lattice }: CellGrid, sums: Float32Array): Int32Array {
+  const inside = new Int32Array(lattice.words);
+  for (let slot = 0; slot < sums.length; slot += 32) {
+    let word = 0;
+    for (let bit = 0; bit < 32; bit++) word |= Number(sums[slot + bit]! < 0) << bit;
+    inside[slot >> 5] = word;
+  }
+  return inside;
 }

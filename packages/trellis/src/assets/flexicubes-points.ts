@@ -1,95 +1,104 @@
 /**
- * Step 3 of mesh extraction: which rows of the predictions the surface needs, and what comes of them at the points.
+ * Step 3 of mesh extraction: the ends of crossed edges, and which rows of the predictions speak of them.
  *
  * A point takes the mean of what the given cells round it say. The contributions are summed in f32 from the lowest cell
  * to the highest, so the sums do not depend on the order of the rows, and a device can form them with eight gathers.
  */
-import { sigmoid, tanh } from './activations.ts';
-import type { CrossedPoints, SurfaceCells } from './flexicubes-cells.ts';
-import type { CellGrid, DistanceField } from './flexicubes-grid.ts';
-import { BLOCK_BITS, BLOCK_MASK } from './sparse-lattice.ts';
+import type { SurfaceCells } from './flexicubes-cells.ts';
+import { rowAt, type CellGrid } from './flexicubes-grid.ts';
+import { bitCount } from './sparse-lattice.ts';
+
+/** The ends of crossed edges, numbered in the order of the blocks. */
+export interface CrossedPoints {
+  readonly count: number;
+  /** The points as a set of slots. */
+  readonly ends: Int32Array;
+  /** By word of this set: number of its first point. */
+  readonly first: Int32Array;
+  /** `[P]` signed distance; points that no cell touches lie outside (+1). */
+  readonly distances: Float32Array;
+  /** The points among them whose distance is strictly positive, as a set of slots. */
+  readonly outside: Int32Array;
+  /** `[P]` 1 / number of given cells round the point; 1 where there is none. */
+  readonly shares: Float32Array;
+}
+
+/** Number of a point. */
+export function pointAt({ ends, first }: CrossedPoints, slot: number): number {
+  const word = slot >> 5;
+  return first[word]! + bitCount(ends[word]! & ((1 << (slot & 31)) - 1));
+}
 
 /** Corner as which the cells round a point have it, the cells ascending by x, y, z. */
 const ROUND_CORNERS = Uint8Array.of(7, 3, 5, 1, 6, 2, 4, 0);
 
-/** What speaks of each point: `[8, P]` of `8 * row + corner`, the cells round it ascending, -1 where none is given. */
-export function cornersAtPoints(grid: CellGrid, points: CrossedPoints): Int32Array {
-  const { cellOf, lattice } = grid;
-  const { count, used } = points;
-  const out = new Int32Array(count * 8);
-  const cells = new Int32Array(8);
-  let point = 0;
-  for (let row = 0; row < used.length; row++) {
-    for (let rest = used[row]!; rest !== 0; rest &= rest - 1) {
-      lattice.cellSlots(row * 8 + 31 - Math.clz32(rest & -rest), cells);
-      for (let k = 0; k < 8; k++) {
-        const corner = ROUND_CORNERS[k]!;
-        const cell = cellOf[cells[corner]!]! - 1;
-        out[k * count + point] = cell < 0 ? -1 : cell * 8 + corner;
-      }
-      point++;
+/**
+ * Takes `[P]` of `8 * row + corner`: the cells round the points that are `k`th in ascending order, -1 where none is given.
+ * The list is overwritten by the next one.
+ */
+export type PointListTaker = (list: Int32Array, k: number) => void;
+
+/**
+ * Looks up what is known of points.
+ *
+ * @param sums by slot: the given distances, summed.
+ * @param ends the points as a set of slots.
+ * @param take called for the eight lists in turn.
+ */
+export function describePoints(
+  grid: CellGrid,
+  sums: Float32Array,
+  ends: Int32Array,
+  take: PointListTaker,
+): CrossedPoints {
+  const slots = grid.lattice.slotsIn(ends);
+  const count = slots.length;
+  const list = new Int32Array(count);
+  const given = new Uint8Array(count);
+  ROUND_CORNERS.forEach((corner, k) => {
+    listCells(grid, slots, corner, list, given);
+    take(list, k);
+  });
+
+  const first = new Int32Array(ends.length);
+  const outside = new Int32Array(ends.length);
+  const distances = new Float32Array(count);
+  const shares = new Float32Array(count);
+  let word = -1;
+  for (let point = 0; point < count; point++) {
+    const slot = slots[point]!;
+    if (slot >> 5 !== word) {
+      word = slot >> 5;
+      first[word] = point;
     }
+    const cells = given[point]!;
+    const distance = cells === 0 ? 1 : Math.fround(sums[slot]! / cells);
+    distances[point] = distance;
+    outside[word]! |= Number(distance > 0) << (slot & 31);
+    shares[point] = 1 / Math.max(cells, 1);
   }
-  return out;
+  return { count, ends, first, distances, outside, shares };
+}
+
+/** Lists the cells that have the points as this corner, and counts them in `given`. */
+function listCells(
+  grid: CellGrid,
+  slots: Int32Array,
+  corner: number,
+  list: Int32Array,
+  given: Uint8Array,
+): void {
+  const { lattice } = grid;
+  for (let point = 0; point < slots.length; point++) {
+    const row = rowAt(grid, lattice.cellSlot(slots[point]!, corner));
+    list[point] = row < 0 ? -1 : row * 8 + corner;
+    given[point] = given[point]! + Number(row >= 0);
+  }
 }
 
 /** Row of each surface cell, -1 for those that were not given. */
-export function rowsOfSurface({ cellOf }: CellGrid, { slots }: SurfaceCells): Int32Array {
-  return slots.map((slot) => cellOf[slot]! - 1);
-}
-
-/** Values at the numbered points. */
-export interface PointValues {
-  /** `[P]` signed distance. */
-  readonly sdf: Float32Array;
-  /** `[P, 3 or 9]` world position, displaced by at most half a cell, then perhaps colour and normal in (0, 1). */
-  readonly columns: Float32Array;
-  readonly stride: 3 | 9;
-}
-
-/**
- * Turns sums into values.
- *
- * @param displacements `[P, 3]` and `attributes` `[P, 6]` (or null) summed over the given cells round each point.
- */
-export function evaluatePoints(
-  grid: CellGrid,
-  field: DistanceField,
-  points: CrossedPoints,
-  displacements: Float32Array,
-  attributes: Float32Array | null,
-): PointValues {
-  const { lattice, touches } = grid;
-  const { blocks, resolution } = lattice;
-  const { count, used } = points;
-  const stride = attributes === null ? 3 : 9;
-  const sdf = new Float32Array(count);
-  const columns = new Float32Array(count * stride);
-  // Just under half a cell, so that displaced points never meet.
-  const reach = (1 - 1e-8) / (2 * resolution);
-  let point = 0;
-  for (let row = 0; row < used.length; row++) {
-    for (let rest = used[row]!; rest !== 0; rest &= rest - 1) {
-      const slot = row * 8 + 31 - Math.clz32(rest & -rest);
-      const contributions = touches[slot]!;
-      const share = 1 / Math.max(contributions, 1);
-      const block = (slot >> 9) * 3;
-      const x = (blocks[block]! << BLOCK_BITS) + ((slot >> 6) & BLOCK_MASK);
-      const y = (blocks[block + 1]! << BLOCK_BITS) + ((slot >> 3) & BLOCK_MASK);
-      const z = (blocks[block + 2]! << BLOCK_BITS) + (slot & BLOCK_MASK);
-      const from = point * 3;
-      const to = point * stride;
-      sdf[point] = contributions === 0 ? 1 : field.sdf[slot]!;
-      columns[to] = x / resolution - 0.5 + reach * tanh(displacements[from]! * share);
-      columns[to + 1] = y / resolution - 0.5 + reach * tanh(displacements[from + 1]! * share);
-      columns[to + 2] = z / resolution - 0.5 + reach * tanh(displacements[from + 2]! * share);
-      if (attributes !== null) {
-        for (let c = 0; c < 6; c++) {
-          columns[to + 3 + c] = sigmoid(attributes[point * 6 + c]! * share);
-        }
-      }
-      point++;
-    }
-  }
-  return { sdf, columns, stride };
+export function rowsOfSurface(grid: CellGrid, { slots }: SurfaceCells): Int32Array {
+  const rows = new Int32Array(slots.length);
+  for (let s = 0; s < rows.length; s++) rows[s] = rowAt(grid, slots[s]!);
+  return rows;
 }

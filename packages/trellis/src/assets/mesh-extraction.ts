@@ -6,6 +6,7 @@
  * @see Shen et al., FlexiCubes, arXiv 2308.05371; Xiang et al., TRELLIS, arXiv 2412.01506
  */
 import { ShapeError } from '@pergola/core';
+import { sigmoid, tanh } from './activations.ts';
 import {
   ATTRIBUTE_CHANNEL,
   CELL_WEIGHTS,
@@ -65,7 +66,7 @@ function recordLayout(
 }
 
 function gatherPredictions(
-  { cellRows, pointCorners }: MeshSurface,
+  { cellRows, pointCorners, pointShares }: MeshSurface,
   features: Float32Array,
   channels: number,
 ): SurfacePredictions {
@@ -73,19 +74,26 @@ function gatherPredictions(
   for (let s = 0; s < cellRows.length; s++) {
     if (cellRows[s]! < 0) continue;
     const from = cellRows[s]! * channels + WEIGHT_CHANNEL;
-    for (let i = 0; i < CELL_WEIGHTS; i++) weights[s * CELL_WEIGHTS + i] = features[from + i]!;
+    const to = s * CELL_WEIGHTS;
+    const last = CELL_WEIGHTS - 1;
+    for (let i = 0; i < last; i++) weights[to + i] = tanh(features[from + i]!);
+    weights[to + last] = tanh(0.5 * features[from + last]!);
   }
 
-  const points = pointCorners.length / 8;
+  const points = pointShares.length;
   const displacements = new Float32Array(points * 3);
   const attributes = channels === CHANNELS_COLORED ? new Float32Array(points * 6) : null;
   const corners = new Int32Array(8);
   for (let point = 0; point < points; point++) {
     for (let k = 0; k < 8; k++) corners[k] = pointCorners[k * points + point]!;
-    sumTriple(features, channels, corners, DISPLACEMENT_CHANNEL, 3, displacements, point * 3);
+    const share = pointShares[point]!;
+    const at = point * 3;
+    sumTriple(features, channels, corners, DISPLACEMENT_CHANNEL, 3, displacements, at);
+    for (let i = at; i < at + 3; i++) displacements[i] = tanh(displacements[i]! * share);
     if (attributes === null) continue;
-    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL, 6, attributes, point * 6);
-    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL + 3, 6, attributes, point * 6 + 3);
+    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL, 6, attributes, 2 * at);
+    sumTriple(features, channels, corners, ATTRIBUTE_CHANNEL + 3, 6, attributes, 2 * at + 3);
+    for (let i = 2 * at; i < 2 * at + 6; i++) attributes[i] = sigmoid(attributes[i]! * share);
   }
   return { weights, displacements, attributes };
 }

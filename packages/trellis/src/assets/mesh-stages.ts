@@ -8,18 +8,31 @@
 import { InputError, ShapeError } from '@pergola/core';
 import { CELL_WEIGHTS } from './cell-record.ts';
 import { checkCoords } from './coordinates.ts';
-import { findSurface, type CrossedPoints, type SurfaceCells } from './flexicubes-cells.ts';
+import { findSurface, type SurfaceCells } from './flexicubes-cells.ts';
 import {
+  addDistances,
   arrangeCells,
-  averageDistances,
+  emptySums,
+  insidePoints,
   type CellGrid,
-  type DistanceField,
 } from './flexicubes-grid.ts';
-import { cornersAtPoints, evaluatePoints, rowsOfSurface } from './flexicubes-points.ts';
+import {
+  describePoints,
+  rowsOfSurface,
+  type CrossedPoints,
+  type PointListTaker,
+} from './flexicubes-points.ts';
 import { connectQuads } from './flexicubes-quads.ts';
-import { placeDualVertices } from './flexicubes-vertices.ts';
+import {
+  numberVertices,
+  placeDualVertices,
+  type SurfacePredictions,
+  type VertexNumbers,
+} from './flexicubes-vertices.ts';
 import type { Mesh } from './mesh.ts';
-import { MAX_LATTICE_RESOLUTION } from './sparse-lattice.ts';
+import { MAX_LATTICE_RESOLUTION, type SparseLattice } from './sparse-lattice.ts';
+
+export type { SurfacePredictions } from './flexicubes-vertices.ts';
 
 /** Options of mesh extraction. */
 export interface MeshExtractionOptions {
@@ -52,23 +65,17 @@ export interface MeshSurface {
    * cell was given.
    */
   readonly pointCorners: Int32Array;
+  /** `[P]` the factor that turns a sum over these lists into a mean. */
+  readonly pointShares: Float32Array;
   /** @internal */
   readonly parts: {
-    readonly grid: CellGrid;
-    readonly field: DistanceField;
+    readonly lattice: SparseLattice;
     readonly surface: SurfaceCells;
     readonly points: CrossedPoints;
+    readonly numbers: VertexNumbers;
+    /** Looks the points up, handing out the lists of `pointCorners` on the way. */
+    readonly describe: (take: PointListTaker) => CrossedPoints;
   };
-}
-
-/** Predictions where the surface is. */
-export interface SurfacePredictions {
-  /** `[S, 21]` weights of the rows `cellRows`; ignored for -1. */
-  readonly weights: Float32Array;
-  /** `[P, 3]` displacements summed over the lists of `pointCorners`, from the first list to the last. */
-  readonly displacements: Float32Array;
-  /** `[P, 6]` colours and normals summed likewise, or null where the network predicts none. */
-  readonly attributes: Float32Array | null;
 }
 
 /**
@@ -111,13 +118,49 @@ export function findMeshSurface(
   stride = 8,
 ): MeshSurface {
   checkLength('distances', distances, count, stride);
-  const field = averageDistances(grid, distances, stride);
-  const { surface, points } = findSurface(grid, field);
+  const sums = emptySums(grid);
+  addDistances(grid, sums, distances, stride, 0);
+  return surfaceOfSums(grid, sums);
+}
+
+/** The same from distances that were summed already. @internal */
+export function surfaceOfSums(grid: CellGrid, sums: Float32Array): MeshSurface {
+  const { lattice } = grid;
+  const { surface, ends } = findSurface(lattice, insidePoints(grid, sums));
+  // Points are looked up when they are first asked for, so that a device can meanwhile gather what belongs to the cells.
+  let known: CrossedPoints | undefined;
+  let corners: Int32Array | undefined;
+  const describe = (take: PointListTaker): CrossedPoints =>
+    (known = describePoints(grid, sums, ends, take));
+  const points = (): CrossedPoints => known ?? describe(() => {});
   return {
     cellRows: rowsOfSurface(grid, surface),
-    pointCorners: cornersAtPoints(grid, points),
-    parts: { grid, field, surface, points },
+    get pointCorners() {
+      return (corners ??= joinLists(describe));
+    },
+    get pointShares() {
+      return points().shares;
+    },
+    parts: {
+      lattice,
+      surface,
+      numbers: numberVertices(surface),
+      describe,
+      get points() {
+        return points();
+      },
+    },
   };
+}
+
+/** The eight lists in one array. */
+function joinLists(describe: (take: PointListTaker) => void): Int32Array {
+  let all = new Int32Array(0);
+  describe((list, k) => {
+    if (k === 0) all = new Int32Array(8 * list.length);
+    all.set(list, k * list.length);
+  });
+  return all;
 }
 
 /**
@@ -126,23 +169,41 @@ export function findMeshSurface(
  * @throws ShapeError when the predictions do not fit the surface.
  */
 export function buildSurfaceMesh(
-  { cellRows, parts }: MeshSurface,
-  { weights, displacements, attributes }: SurfacePredictions,
+  surface: MeshSurface,
+  predictions: SurfacePredictions,
 ): ExtractedMesh {
-  const { grid, field, surface, points } = parts;
+  const { weights } = predictions;
+  const diagonals = new Float32Array(surface.cellRows.length);
+  for (let s = 0; s < diagonals.length; s++) diagonals[s] = weights[(s + 1) * CELL_WEIGHTS - 1]!;
+  return placeVertices(surface, predictions, connectVertices(surface, diagonals));
+}
+
+/** The faces. @param diagonals `[S]` last column of the weights. @internal */
+export function connectVertices(
+  { parts: { lattice, surface, points, numbers } }: MeshSurface,
+  diagonals: Float32Array,
+): Uint32Array {
+  return connectQuads(lattice, surface, points, numbers, diagonals);
+}
+
+/** The mesh with these faces. @internal */
+export function placeVertices(
+  { parts: { lattice, surface, points, numbers } }: MeshSurface,
+  predictions: SurfacePredictions,
+  faces: Uint32Array,
+): ExtractedMesh {
+  const { weights, displacements, attributes } = predictions;
   checkLength('weights', weights, surface.count, CELL_WEIGHTS);
   checkLength('displacements', displacements, points.count, 3);
   if (attributes !== null) checkLength('attributes', attributes, points.count, 6);
-  const values = evaluatePoints(grid, field, points, displacements, attributes);
-  const dual = placeDualVertices(grid.lattice, surface, points, values, cellRows, weights);
-  return {
-    kind: 'mesh',
-    vertices: dual.positions,
-    faces: connectQuads(grid.lattice.resolution, surface, dual),
-    colors: dual.colors,
-    normals: dual.normals,
-    success: surface.count > 0,
-  };
+  const { positions, ...columns } = placeDualVertices(
+    lattice,
+    surface,
+    points,
+    numbers,
+    predictions,
+  );
+  return { kind: 'mesh', vertices: positions, faces, ...columns, success: surface.count > 0 };
 }
 
 function checkLength(name: string, array: Float32Array, rows: number, columns: number): void {

@@ -78,31 +78,39 @@ export function decodeRadianceField(
     );
   }
   const count = features.length / channels;
-  const width = checkCoords('decodeRadianceField', coords, count, resolution);
-  const positions = new Float32Array(count * 3);
   const factors = new Float32Array(count * perFactor);
   const density = new Float32Array(count * rank);
   const color = new Float32Array(count * rank * 3);
   for (let leaf = 0; leaf < count; leaf++) {
-    for (let axis = 0; axis < 3; axis++) {
-      positions[leaf * 3 + axis] = (coords[leaf * width + width - 3 + axis]! + 0.5) / resolution;
-    }
     const record = leaf * channels;
     for (let i = 0; i < perFactor; i++) factors[leaf * perFactor + i] = features[record + i]! + 1;
     density.set(features.subarray(record + perFactor, record + perFactor + rank), leaf * rank);
     color.set(features.subarray(record + perFactor + rank, record + channels), leaf * rank * 3);
   }
-  return {
-    kind: 'radianceField',
-    count,
-    resolution,
-    rank,
-    dim,
-    positions,
-    factors,
-    density,
-    color,
-  };
+  return placeLeaves(coords, { factors, density, color }, { resolution, rank, dim });
+}
+
+/**
+ * A radiance field from the contents of its leaves, 1 already added to the factors.
+ *
+ * @param coords `[N, 3]` or `[N, 4]` i32 voxels of one batch element.
+ * @throws ShapeError, InputError when the voxels do not fit.
+ * @internal
+ */
+export function placeLeaves(
+  coords: Int32Array,
+  leaves: Pick<RadianceField, 'factors' | 'density' | 'color'>,
+  { resolution, rank, dim }: RadianceFieldDecoding,
+): RadianceField {
+  const count = leaves.density.length / rank;
+  const width = checkCoords('decodeRadianceField', coords, count, resolution);
+  const positions = new Float32Array(count * 3);
+  for (let leaf = 0; leaf < count; leaf++) {
+    for (let axis = 0; axis < 3; axis++) {
+      positions[leaf * 3 + axis] = (coords[leaf * width + width - 3 + axis]! + 0.5) / resolution;
+    }
+  }
+  return { kind: 'radianceField', count, resolution, rank, dim, positions, ...leaves };
 }
 
 /**

@@ -1,41 +1,71 @@
 /**
- * A sparse cubic lattice: blocks of 8x8x8 points that exist only near given cells.
+ * A sparse cubic lattice: blocks of 4x4x4 points that exist only near given cells.
  *
- * Values live in plain arrays indexed by slot (`block * 512 + point within the block`), so neighbours are close in
- * memory and a lookup is one directory read. A cell shares the slot of its lowest corner. Blocks are numbered along x,
- * then y, then z; the number after the last stands for all blocks that do not exist.
+ * Values live in plain arrays indexed by slot (`block * 64 + point within the block`), so neighbours are close in
+ * memory and a lookup is one directory read; sets of points take one bit each, in words of 32 slots. A cell shares the
+ * slot of its lowest corner. Blocks with given cells come first and those with the corners of these next, so arrays
+ * that only they need are short; within each kind, blocks ascend by x, y, z. The number after the last stands for all
+ * blocks that do not exist.
  */
-export const BLOCK_BITS = 3;
-export const BLOCK_MASK = 7;
-/** Slots of one block. */
-export const BLOCK_SLOTS = 512;
-/** Rows of eight slots along z in one block; row `slot >> 3` can keep one bit per point in a byte. */
-export const BLOCK_ROWS = 64;
+export const BLOCK_BITS = 2;
+export const BLOCK_MASK = 3;
+/** Slots of one block: bits 5 and 4 are the point's x within it, 3 and 2 its y, 1 and 0 its z. */
+export const BLOCK_SLOTS = 64;
+/** Words of a set of points in one block; word `slot >> 5` keeps the point in bit `slot & 31`. */
+export const BLOCK_WORDS = 2;
 
-/** Cells along an axis at most: keeps `3 * points^3` below 2^32 and the directory below 10 MB. */
+/** Cells along an axis at most: keeps `3 * points^3` below 2^32 and the directory below 70 MB. */
 export const MAX_LATTICE_RESOLUTION = 1024;
 
-/** Cells are marked in cubes of this edge; what surrounds a cube may exist without need, what is needed always does. */
-const MARK_BITS = 2;
+/** `[64, 8]` by place in a block and corner: 64 times the step to the corner's block, plus its place in there. */
+const CORNER_PLACES = stepTable(1);
+/** Likewise the cells that have the point as that corner. */
+const CELL_PLACES = stepTable(-1);
 
-/** Slot bits of a point's place within its block; all set along an axis means the last place, none the first. */
-const X_BITS = 0o700;
-const Y_BITS = 0o70;
-const Z_BITS = 0o7;
+/** `[64]` 1 for the cells that have all corners in their own block. */
+const INNER_CELLS = Uint8Array.from({ length: BLOCK_SLOTS }, (_, place) =>
+  Number(CORNER_PLACES[place * 8 + 7]! < BLOCK_SLOTS),
+);
+
+function stepTable(direction: 1 | -1): Uint16Array {
+  return Uint16Array.from({ length: BLOCK_SLOTS * 8 }, (_, entry) => {
+    let place = 0;
+    let step = 0;
+    for (let axis = 0; axis < 3; axis++) {
+      const shift = (2 - axis) * BLOCK_BITS;
+      const at = ((entry >> (3 + shift)) & BLOCK_MASK) + direction * ((entry >> axis) & 1);
+      place |= (at & BLOCK_MASK) << shift;
+      step |= Number(at >> BLOCK_BITS !== 0) << axis;
+    }
+    return step * BLOCK_SLOTS + place;
+  });
+}
+
+/** What a block is there for; blocks of a higher rank are numbered first. */
+const ABSENT = 0;
+/** Surroundings of cells that may border on the surface. */
+const MARGIN = 1;
+/** Corners of given cells. */
+const TOUCHED = 2;
+const GIVEN = 3;
 
 export class SparseLattice {
   /** Cells along each axis; points are one more. */
   readonly resolution: number;
-  readonly blocksPerAxis: number;
   readonly blockCount: number;
-  /** `[blockCount, 3]` block coordinates, ascending. */
-  readonly blocks: Uint8Array;
-  /** `[blocksPerAxis^2 + 1]` first block of each `(x, y)` column of blocks. */
-  readonly columnStart: Int32Array;
-  /** `[blockCount, 8]` the block `(i & 1, i >> 1 & 1, i >> 2)` further, `blockCount` where it does not exist. */
+  /** Given cells have lower slots than this, */
+  readonly cellSlotCount: number;
+  /** and their corners lower ones than that. */
+  readonly pointSlotCount: number;
+  /** `[blockCount]` the blocks ascending by x, y, z. */
+  readonly order: Int32Array;
+  /** `[blockCount, 3]` lowest point of each block. */
+  readonly origins: Uint16Array;
+  /** `[blockCount, 8]` first slot of the block `(i & 1, i >> 1 & 1, i >> 2)` further; see above where it does not exist. */
   readonly next: Int32Array;
-  /** `[blockCount, 8]` likewise the block that lies before. */
+  /** `[blockCount, 8]` likewise of the block that lies before. */
   readonly previous: Int32Array;
+  readonly #blocksPerAxis: number;
   /** `[blocksPerAxis^3]` number of the block. */
   readonly #directory: Int32Array;
 
@@ -45,42 +75,24 @@ export class SparseLattice {
    * @param coords `[N, width]`; the last three columns are x, y, z from 0 to `resolution - 1`.
    */
   constructor(coords: Int32Array, width: number, resolution: number) {
-    this.resolution = resolution;
     const perAxis = (resolution >> BLOCK_BITS) + 1;
-    this.blocksPerAxis = perAxis;
-    const directory = markBlocks(coords, width, resolution, perAxis);
-    this.#directory = directory;
-    let count = 0;
-    this.columnStart = new Int32Array(perAxis * perAxis + 1);
-    for (let entry = 0; entry < directory.length; entry++) {
-      if (entry % perAxis === 0) this.columnStart[entry / perAxis] = count;
-      if (directory[entry] === 1) directory[entry] = count++;
-      else directory[entry] = -1;
-    }
-    this.columnStart[perAxis * perAxis] = count;
+    const directory = rankBlocks(coords, width, perAxis);
+    const counts = [0, 0, 0, 0];
+    for (let entry = 0; entry < directory.length; entry++) counts[directory[entry]!]! += 1;
+    const [, margin, touched, given] = counts as [number, number, number, number];
+    const count = margin + touched + given;
+    this.resolution = resolution;
     this.blockCount = count;
-
-    this.blocks = new Uint8Array(count * 3);
-    this.next = new Int32Array(count * 8).fill(count);
-    this.previous = new Int32Array(count * 8).fill(count);
-    for (let entry = 0; entry < directory.length; entry++) {
-      const block = directory[entry]!;
-      if (block < 0) continue;
-      const bz = entry % perAxis;
-      const by = Math.floor(entry / perAxis) % perAxis;
-      const bx = Math.floor(entry / (perAxis * perAxis));
-      this.blocks[block * 3] = bx;
-      this.blocks[block * 3 + 1] = by;
-      this.blocks[block * 3 + 2] = bz;
-      for (let i = 0; i < 8; i++) {
-        const [x, y, z] = [bx + (i & 1), by + ((i >> 1) & 1), bz + (i >> 2)];
-        if (Math.max(x, y, z) >= perAxis) continue;
-        const other = directory[(x * perAxis + y) * perAxis + z]!;
-        if (other < 0) continue;
-        this.next[block * 8 + i] = other;
-        this.previous[other * 8 + i] = block;
-      }
-    }
+    this.cellSlotCount = given * BLOCK_SLOTS;
+    this.pointSlotCount = (given + touched) * BLOCK_SLOTS;
+    this.order = new Int32Array(count);
+    this.origins = new Uint16Array(count * 3);
+    this.next = new Int32Array(count * 8).fill(count * BLOCK_SLOTS);
+    this.previous = new Int32Array(count * 8).fill(count * BLOCK_SLOTS);
+    this.#blocksPerAxis = perAxis;
+    this.#directory = directory;
+    this.#numberBlocks([count, given + touched, given, 0]);
+    this.#joinBlocks();
   }
 
   /** Length that an array indexed by slot must have; the last block holds what no block does. */
@@ -88,122 +100,151 @@ export class SparseLattice {
     return (this.blockCount + 1) * BLOCK_SLOTS;
   }
 
+  /** Length that a set of slots must have. */
+  get words(): number {
+    return (this.blockCount + 1) * BLOCK_WORDS;
+  }
+
   /** Slot of a point or cell in `[0, resolution]`. */
   slotOf(x: number, y: number, z: number): number {
-    const perAxis = this.blocksPerAxis;
-    const block =
-      this.#directory[
-        ((x >> BLOCK_BITS) * perAxis + (y >> BLOCK_BITS)) * perAxis + (z >> BLOCK_BITS)
-      ]!;
+    const perAxis = this.#blocksPerAxis;
+    const entry = ((x >> BLOCK_BITS) * perAxis + (y >> BLOCK_BITS)) * perAxis + (z >> BLOCK_BITS);
     return (
-      (block < 0 ? this.blockCount : block) * BLOCK_SLOTS +
-      (((x & BLOCK_MASK) << 6) | ((y & BLOCK_MASK) << 3) | (z & BLOCK_MASK))
+      this.#directory[entry]! * BLOCK_SLOTS +
+      (((x & BLOCK_MASK) << 4) | ((y & BLOCK_MASK) << 2) | (z & BLOCK_MASK))
     );
   }
 
-  /** Writes the slots of the eight corners of the cell at `slot`; corner `i` at `(i & 1, i >> 1 & 1, i >> 2)`. */
+  /**
+   * Writes the slots of the eight corners of the cell at `slot`; corner `i` at `(i & 1, i >> 1 & 1, i >> 2)`. Written out
+   * because this runs for every cell.
+   */
   cornerSlots(slot: number, out: Int32Array): void {
-    const x = slot & X_BITS;
-    const y = slot & Y_BITS;
-    const z = slot & Z_BITS;
-    if (x !== X_BITS && y !== Y_BITS && z !== Z_BITS) writeSlots(out, slot, 64, 8, 1);
-    else {
-      const sides =
-        Number(x === X_BITS) | (Number(y === Y_BITS) << 1) | (Number(z === Z_BITS) << 2);
-      wrapSlots(out, slot, 64, 8, 1, this.next, sides);
+    out[0] = slot;
+    if (INNER_CELLS[slot & 63] === 1) {
+      out[1] = slot + 16;
+      out[2] = slot + 4;
+      out[3] = slot + 20;
+      out[4] = slot + 1;
+      out[5] = slot + 17;
+      out[6] = slot + 5;
+      out[7] = slot + 21;
+      return;
+    }
+    const { next } = this;
+    const block = (slot >> 6) * 8;
+    const entry = (slot & 63) * 8;
+    out[1] = stepSlot(next, block, CORNER_PLACES[entry + 1]!);
+    out[2] = stepSlot(next, block, CORNER_PLACES[entry + 2]!);
+    out[3] = stepSlot(next, block, CORNER_PLACES[entry + 3]!);
+    out[4] = stepSlot(next, block, CORNER_PLACES[entry + 4]!);
+    out[5] = stepSlot(next, block, CORNER_PLACES[entry + 5]!);
+    out[6] = stepSlot(next, block, CORNER_PLACES[entry + 6]!);
+    out[7] = stepSlot(next, block, CORNER_PLACES[entry + 7]!);
+  }
+
+  /** Slot of one of them. */
+  cornerSlot(slot: number, corner: number): number {
+    return stepSlot(this.next, (slot >> 6) * 8, CORNER_PLACES[(slot & 63) * 8 + corner]!);
+  }
+
+  /** Slot of the cell that has the point at `slot` as this corner. */
+  cellSlot(slot: number, corner: number): number {
+    return stepSlot(this.previous, (slot >> 6) * 8, CELL_PLACES[(slot & 63) * 8 + corner]!);
+  }
+
+  /** The slots in a set, in the order of the blocks. */
+  slotsIn(set: Int32Array): Int32Array {
+    let count = 0;
+    for (let word = 0; word < set.length; word++) count += bitCount(set[word]!);
+    const slots = new Int32Array(count);
+    let at = 0;
+    for (let place = 0; place < this.blockCount; place++) {
+      const word = this.order[place]! * BLOCK_WORDS;
+      for (let half = word; half < word + BLOCK_WORDS; half++) {
+        for (let rest = set[half]!; rest !== 0; rest &= rest - 1) {
+          slots[at++] = half * 32 + 31 - Math.clz32(rest & -rest);
+        }
+      }
+    }
+    return slots;
+  }
+
+  /** Turns the ranks in the directory into numbers. @param next by rank: first number. */
+  #numberBlocks(next: number[]): void {
+    const directory = this.#directory;
+    const perAxis = this.#blocksPerAxis;
+    let place = 0;
+    for (let entry = 0; entry < directory.length; entry++) {
+      const rank = directory[entry]!;
+      if (rank === ABSENT) {
+        directory[entry] = this.blockCount;
+        continue;
+      }
+      const block = next[rank]!++;
+      const column = Math.floor(entry / perAxis);
+      this.origins[block * 3] = Math.floor(column / perAxis) << BLOCK_BITS;
+      this.origins[block * 3 + 1] = (column % perAxis) << BLOCK_BITS;
+      this.origins[block * 3 + 2] = (entry % perAxis) << BLOCK_BITS;
+      this.order[place++] = block;
+      directory[entry] = block;
     }
   }
 
-  /** Writes the slots of the eight cells that have the point at `slot` as a corner: entry `i` has it as corner `i`. */
-  cellSlots(slot: number, out: Int32Array): void {
-    const x = slot & X_BITS;
-    const y = slot & Y_BITS;
-    const z = slot & Z_BITS;
-    if (x !== 0 && y !== 0 && z !== 0) writeSlots(out, slot, -64, -8, -1);
-    else {
-      const sides = Number(x === 0) | (Number(y === 0) << 1) | (Number(z === 0) << 2);
-      wrapSlots(out, slot, -64, -8, -1, this.previous, sides);
-    }
-  }
-}
-
-/** Eight slots within one block, written out because this runs for every cell. */
-function writeSlots(out: Int32Array, slot: number, x: number, y: number, z: number): void {
-  out[0] = slot;
-  out[1] = slot + x;
-  out[2] = slot + y;
-  out[3] = slot + x + y;
-  out[4] = slot + z;
-  out[5] = slot + x + z;
-  out[6] = slot + y + z;
-  out[7] = slot + x + y + z;
-}
-
-/**
- * The same where the steps leave the block along some axes.
- *
- * @param neighbors `[blocks, 8]` the blocks that the steps lead to.
- * @param sides bits of the axes along which they do, x lowest.
- */
-function wrapSlots(
-  out: Int32Array,
-  slot: number,
-  x: number,
-  y: number,
-  z: number,
-  neighbors: Int32Array,
-  sides: number,
-): void {
-  // A step that leaves the block comes in again on its other side.
-  const x1 = (slot + x) & X_BITS;
-  const y1 = (slot + y) & Y_BITS;
-  const z1 = (slot + z) & Z_BITS;
-  const x0 = slot & X_BITS;
-  const y0 = slot & Y_BITS;
-  const z0 = slot & Z_BITS;
-  const block = (slot >> 9) * 8;
-  out[0] = slot;
-  out[1] = neighbors[block + (sides & 1)]! * BLOCK_SLOTS + x1 + y0 + z0;
-  out[2] = neighbors[block + (sides & 2)]! * BLOCK_SLOTS + x0 + y1 + z0;
-  out[3] = neighbors[block + (sides & 3)]! * BLOCK_SLOTS + x1 + y1 + z0;
-  out[4] = neighbors[block + (sides & 4)]! * BLOCK_SLOTS + x0 + y0 + z1;
-  out[5] = neighbors[block + (sides & 5)]! * BLOCK_SLOTS + x1 + y0 + z1;
-  out[6] = neighbors[block + (sides & 6)]! * BLOCK_SLOTS + x0 + y1 + z1;
-  out[7] = neighbors[block + sides]! * BLOCK_SLOTS + x1 + y1 + z1;
-}
-
-/** `[perAxis^3]` 1 for every block with a point within one cell of a given cell, else 0. */
-function markBlocks(
-  coords: Int32Array,
-  width: number,
-  resolution: number,
-  perAxis: number,
-): Int32Array {
-  const marks = new Int32Array(perAxis ** 3);
-  let [lastX, lastY, lastZ] = [-1, -1, -1];
-  for (let at = width - 3; at < coords.length; at += width) {
-    const x = coords[at]! >> MARK_BITS;
-    const y = coords[at + 1]! >> MARK_BITS;
-    const z = coords[at + 2]! >> MARK_BITS;
-    // Subdivided voxels arrive together.
-    if (x === lastX && y === lastY && z === lastZ) continue;
-    [lastX, lastY, lastZ] = [x, y, z];
-    const [x0, x1] = reach(x, resolution);
-    const [y0, y1] = reach(y, resolution);
-    const [z0, z1] = reach(z, resolution);
-    for (let bx = x0; bx <= x1; bx++) {
-      for (let by = y0; by <= y1; by++) {
-        for (let bz = z0; bz <= z1; bz++) marks[(bx * perAxis + by) * perAxis + bz] = 1;
+  #joinBlocks(): void {
+    const { origins, next, previous, blockCount } = this;
+    const last = (this.#blocksPerAxis - 1) << BLOCK_BITS;
+    for (let block = 0; block < blockCount; block++) {
+      for (let i = 0; i < 8; i++) {
+        const x = origins[block * 3]! + ((i & 1) << BLOCK_BITS);
+        const y = origins[block * 3 + 1]! + (((i >> 1) & 1) << BLOCK_BITS);
+        const z = origins[block * 3 + 2]! + ((i >> 2) << BLOCK_BITS);
+        if (x > last || y > last || z > last) continue;
+        const first = this.slotOf(x, y, z);
+        const other = first / BLOCK_SLOTS;
+        if (other === blockCount) continue;
+        next[block * 8 + i] = first;
+        previous[other * 8 + i] = block * BLOCK_SLOTS;
       }
     }
   }
-  return marks;
 }
 
-/** Blocks along one axis that a cube of cells reaches. */
-function reach(cube: number, resolution: number): [number, number] {
-  const first = cube << MARK_BITS;
-  const last = first + (1 << MARK_BITS) - 1;
-  // Cells around a corner reach from -1 to +1, their corners to +2.
-  return [Math.max(first - 1, 0) >> BLOCK_BITS, Math.min(last + 2, resolution) >> BLOCK_BITS];
+/** Slot of a place in a neighbouring block. @param block index of its neighbours. */
+function stepSlot(neighbors: Int32Array, block: number, place: number): number {
+  return neighbors[block + (place >> 6)]! + (place & 63);
+}
+
+/** Number of bits set in 32, summed pairwise in place. */
+export function bitCount(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x5555_5555);
+  const quads = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
+  return Math.imul((quads + (quads >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
+}
+
+/** `[perAxis^3]` rank of every block: those with a given cell and all blocks round them. */
+function rankBlocks(coords: Int32Array, width: number, perAxis: number): Int32Array {
+  const ranks = new Int32Array(perAxis ** 3);
+  const end = perAxis - 1;
+  let last = -1;
+  for (let at = width - 3; at < coords.length; at += width) {
+    const x = coords[at]! >> BLOCK_BITS;
+    const y = coords[at + 1]! >> BLOCK_BITS;
+    const z = coords[at + 2]! >> BLOCK_BITS;
+    const entry = (x * perAxis + y) * perAxis + z;
+    // Subdivided voxels arrive together.
+    if (entry === last) continue;
+    last = entry;
+    for (let bx = Math.max(x - 1, 0); bx <= Math.min(x + 1, end); bx++) {
+      for (let by = Math.max(y - 1, 0); by <= Math.min(y + 1, end); by++) {
+        for (let bz = Math.max(z - 1, 0); bz <= Math.min(z + 1, end); bz++) {
+          const other = (bx * perAxis + by) * perAxis + bz;
+          const rank = bx < x || by < y || bz < z ? MARGIN : TOUCHED;
+          if (ranks[other]! < rank) ranks[other] = rank;
+        }
+      }
+    }
+    ranks[entry] = GIVEN;
+  }
+  return ranks;
 }

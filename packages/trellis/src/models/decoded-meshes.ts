@@ -4,28 +4,34 @@
  * The published decoder predicts half a gigabyte for an asset. The host takes the distances, a twelfth of it, finds the
  * surface, and names the rows that it wants; the device sums up what belongs to the same point.
  */
-import { add, gather, type Tensor } from '@pergola/core';
+import { add, gather, mul, sigmoid, tanh, type Tensor } from '@pergola/core';
 import type { SparseTensor } from '@pergola/sparse';
 import {
   ATTRIBUTE_CHANNEL,
+  CELL_WEIGHTS,
   CHANNELS_COLORED,
   DISPLACEMENT_CHANNEL,
   DISTANCE_CHANNEL,
   WEIGHT_CHANNEL,
 } from '../assets/cell-record.ts';
+import { addDistances, emptySums } from '../assets/flexicubes-grid.ts';
 import {
   arrangeMeshCells,
-  buildSurfaceMesh,
-  findMeshSurface,
+  connectVertices,
+  placeVertices,
+  surfaceOfSums,
   type ExtractedMesh,
-  type MeshCells,
   type MeshSurface,
-  type SurfacePredictions,
 } from '../assets/mesh-stages.ts';
 import { consume } from '../nn/steps.ts';
+import { splitElements } from './decoded-rows.ts';
+
+/** Rows of distances that come over at once: the host adds them up while others are on their way. */
+const PIECE_ROWS = 131_072;
 
 /**
- * Extracts one mesh per batch element: the same numbers as `extractMesh` gives on the whole predictions.
+ * Extracts one mesh per batch element: what `extractMesh` gives on the whole predictions, but for the rounding of
+ * activations.
  *
  * @param cells f32 feats `[N, 53]` or `[N, 101]`; they may still be under way.
  * @param coords i32 `[N, 4]` of the cells.
@@ -37,82 +43,103 @@ export async function readMeshes(
   resolution: number,
 ): Promise<ExtractedMesh[]> {
   const { feats, structure } = cells;
-  const [distances, elements] = await Promise.all([
-    firstColumns(feats, DISPLACEMENT_CHANNEL - DISTANCE_CHANNEL),
-    // The host arranges the cells while the device computes.
-    arrangeElements(structure.lengths, coords, resolution),
-  ]);
-  const meshes: ExtractedMesh[] = [];
+  const { lengths } = structure;
   let row = 0;
-  for (const element of elements) {
-    const end = row + element.count;
-    const surface = findMeshSurface(element, distances.subarray(8 * row, 8 * end));
-    using records = feats.slice(0, row, end);
-    meshes.push(buildSurfaceMesh(surface, await fetchPredictions(records, surface)));
-    row = end;
+  const elements = lengths.map((length) => {
+    const start = row;
+    row += length;
+    return { start, end: row, pieces: readDistances(feats, start, row) };
+  });
+  // The host arranges the cells while the device computes.
+  const arranged = splitElements(coords, lengths).map((own, element) =>
+    arrangeMeshCells(own, lengths[element]!, { resolution }),
+  );
+  const meshes: ExtractedMesh[] = [];
+  for (const [element, { start, end, pieces }] of elements.entries()) {
+    const { grid } = arranged[element]!;
+    const sums = emptySums(grid);
+    for (const [piece, distances] of pieces.entries()) {
+      addDistances(grid, sums, await distances, DISTANCES, piece * PIECE_ROWS);
+    }
+    using records = feats.slice(0, start, end);
+    meshes.push(await buildMesh(records, surfaceOfSums(grid, sums)));
   }
   return meshes;
 }
 
-async function firstColumns(x: Tensor, count: number): Promise<Float32Array> {
-  using columns = x.slice(1, 0, count);
-  return columns.floats();
+const DISTANCES = DISPLACEMENT_CHANNEL - DISTANCE_CHANNEL;
+
+/** The distances of the rows from `start` to `end`, under way in pieces. */
+function readDistances(feats: Tensor, start: number, end: number): Promise<Float32Array>[] {
+  const count = Math.ceil((end - start) / PIECE_ROWS);
+  const pieces = Array.from({ length: count }, async (_, piece) => {
+    const first = start + piece * PIECE_ROWS;
+    using rows = feats.slice(0, first, Math.min(first + PIECE_ROWS, end));
+    using columns = rows.slice(1, DISTANCE_CHANNEL, DISPLACEMENT_CHANNEL);
+    return columns.floats();
+  });
+  // Nobody waits for the others when one has failed.
+  void Promise.allSettled(pieces);
+  return pieces;
 }
 
-async function arrangeElements(
-  lengths: readonly number[],
-  coords: Int32Array,
-  resolution: number,
-): Promise<MeshCells[]> {
-  let row = 0;
-  return lengths.map((length) => {
-    const start = row;
-    row += length;
-    return arrangeMeshCells(coords.subarray(4 * start, 4 * row), length, { resolution });
+/** Downloads what the surface needs and builds the mesh. @param records f32 `[N, 53 or 101]` of one batch element. */
+async function buildMesh(records: Tensor, surface: MeshSurface): Promise<ExtractedMesh> {
+  const { device } = records;
+  return device.run(async () => {
+    const cellWeights = surfaceWeights(records, surface.cellRows);
+    const diagonals = cellWeights.slice(1, CELL_WEIGHTS - 1).floats();
+    const weights = cellWeights.floats();
+    // The host looks up the points and connects the faces while the rest is on its way.
+    const lists: Tensor[] = [];
+    const points = surface.parts.describe((list) => lists.push(device.tensor(list, [list.length])));
+    const shares = device.tensor(points.shares, [points.count, 1]);
+    const atPoints = (first: number, end: number): Tensor =>
+      meanAtPoints(records.slice(1, first, end), lists, shares);
+    const displacements = consume(atPoints(DISPLACEMENT_CHANNEL, WEIGHT_CHANNEL), tanh).floats();
+    const attributes =
+      records.shape[1] === CHANNELS_COLORED
+        ? consume(atPoints(ATTRIBUTE_CHANNEL, CHANNELS_COLORED), sigmoid).floats()
+        : Promise.resolve(null);
+    void Promise.allSettled([diagonals, weights, displacements, attributes]);
+    const faces = connectVertices(surface, await diagonals);
+    const predictions = {
+      weights: await weights,
+      displacements: await displacements,
+      attributes: await attributes,
+    };
+    return placeVertices(surface, predictions, faces);
   });
 }
 
-/** Downloads what the surface needs. @param records f32 `[N, 53 or 101]`, the cells of one batch element. */
-async function fetchPredictions(
-  records: Tensor,
-  { cellRows, pointCorners }: MeshSurface,
-): Promise<SurfacePredictions> {
+/** As `SurfacePredictions` wants them. @param cellRows `[S]`, see `MeshSurface`. @returns f32 `[S, 21]`. */
+function surfaceWeights(records: Tensor, cellRows: Int32Array): Tensor {
   const { device } = records;
-  return device.run(async () => {
-    const cells = device.tensor(cellRows, [cellRows.length]);
-    const points = device.tensor(pointCorners, [8, pointCorners.length / 8]);
-    const weights = gather(records.slice(1, WEIGHT_CHANNEL, ATTRIBUTE_CHANNEL), cells);
-    const displacements = sumAtPoints(
-      records.slice(1, DISPLACEMENT_CHANNEL, WEIGHT_CHANNEL),
-      points,
-    );
-    const attributes =
-      records.shape[1] === CHANNELS_COLORED
-        ? sumAtPoints(records.slice(1, ATTRIBUTE_CHANNEL), points)
-        : null;
-    const [first, second, third] = await Promise.all([
-      weights.floats(),
-      displacements.floats(),
-      attributes?.floats() ?? null,
-    ]);
-    return { weights: first, displacements: second, attributes: third };
+  return device.run(() => {
+    const rows = device.tensor(cellRows, [cellRows.length]);
+    const raw = gather(records.slice(1, WEIGHT_CHANNEL, ATTRIBUTE_CHANNEL), rows);
+    const scale = new Float32Array(CELL_WEIGHTS).fill(1);
+    scale[CELL_WEIGHTS - 1] = 0.5;
+    const scaled = consume(raw, (raw) => mul(raw, device.tensor(scale, [CELL_WEIGHTS])));
+    return consume(scaled, tanh);
   });
 }
 
 /**
- * Values at points, summed over what speaks of them, one list after the other.
+ * Means at points, summed over what speaks of them, one list after the other.
  *
  * @param corners f32 `[N, 8 C]`, C values for each corner of the cells.
- * @param points i32 `[8, P]`, see `MeshSurface.pointCorners`.
+ * @param lists i32 `[P]` each, see `MeshSurface.pointCorners`.
+ * @param shares f32 `[P, 1]`.
  * @returns f32 `[P, C]`.
  */
-function sumAtPoints(corners: Tensor, points: Tensor): Tensor {
+function meanAtPoints(corners: Tensor, lists: readonly Tensor[], shares: Tensor): Tensor {
   const [count, columns] = corners.shape as [number, number];
   return corners.device.run(() => {
     const rows = corners.reshape(count * 8, columns / 8);
-    const values = (k: number): Tensor => gather(rows, points.select(0, k));
-    let sum = values(0);
-    for (let k = 1; k < 8; k++) sum = consume(sum, (sum) => add(sum, values(k)));
-    return sum;
+    const [first, ...others] = lists as [Tensor, ...Tensor[]];
+    let sum = gather(rows, first);
+    for (const list of others) sum = consume(sum, (sum) => add(sum, gather(rows, list)));
+    return consume(sum, (sum) => mul(sum, shares));
   });
 }

@@ -1,26 +1,17 @@
 /** Decoder outputs on the host, one batch element at a time. */
-import type { SparseTensor } from '@pergola/sparse';
 
-/** Rows of one batch element. */
-export interface DecodedRows {
-  /** i32 `[N, 4]`: batch, x, y, z. */
-  readonly coords: Int32Array;
-  /** f32 `[N, C]`. */
-  readonly features: Float32Array;
-}
-
-/** Reads a decoder's output and splits it by batch element. Waits for the device. */
-export async function readElements(x: SparseTensor): Promise<DecodedRows[]> {
-  const coords = (await x.coords.values()) as Int32Array;
-  const features = await x.feats.floats();
-  const channels = x.feats.shape[1]!;
+/** The rows of each batch element, as views. @param lengths rows per element; together all of them. */
+export function splitElements<T extends Int32Array | Float32Array>(
+  rows: T,
+  lengths: readonly number[],
+): T[] {
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const columns = total === 0 ? 0 : rows.length / total;
   let start = 0;
-  return x.structure.lengths.map((length) => {
-    const [from, to] = [start, start + length];
-    start = to;
-    return {
-      coords: coords.subarray(4 * from, 4 * to),
-      features: features.subarray(channels * from, channels * to),
-    };
+  return lengths.map((length) => {
+    const end = start + length;
+    const own = rows.subarray(start * columns, end * columns) as T;
+    start = end;
+    return own;
   });
 }

@@ -3,14 +3,14 @@
  *
  * @see Xiang et al., TRELLIS, arXiv 2412.01506, section 3.2
  */
-import type { Device } from '@pergola/core';
+import { add, type Device, type Tensor } from '@pergola/core';
 import type { SparseTensor } from '@pergola/sparse';
-import { decodeRadianceField, type RadianceField } from '../assets/radiance-field.ts';
+import { placeLeaves, type RadianceField } from '../assets/radiance-field.ts';
 import { loadParameters, type LoadOptions } from '../checkpoints/load-parameters.ts';
 import type { WeightStore } from '../checkpoints/weight-store.ts';
 import { linearParameters, type ParameterSpec } from '../nn/parameters.ts';
 import type { SLatRadianceFieldDecoderConfig } from './config.ts';
-import { readElements } from './decoded-rows.ts';
+import { splitElements } from './decoded-rows.ts';
 import { SLatTorso, torsoParameters } from './slat-torso.ts';
 
 /** Latents to radiance fields. */
@@ -53,8 +53,34 @@ export class SLatRadianceFieldDecoder extends SLatTorso<SLatRadianceFieldDecoder
   async decode(x: SparseTensor): Promise<RadianceField[]> {
     using out = await this.forward(x);
     const { resolution, representation_config: config } = this.config;
-    return (await readElements(out)).map(({ coords, features }) =>
-      decodeRadianceField(coords, features, { resolution, ...config }),
+    const { lengths } = out.structure;
+    // The device takes the rows apart, since the host would spend longer on it than on the download.
+    const [coords, ...columns] = await Promise.all([
+      out.coords.values() as Promise<Int32Array>,
+      ...this.#columns(out.feats).map(async (part) => {
+        using own = part;
+        return own.floats();
+      }),
+    ]);
+    const [factors, density, color] = columns.map((part) => splitElements(part, lengths));
+    return splitElements(coords, lengths).map((voxels, element) =>
+      placeLeaves(
+        voxels,
+        { factors: factors![element]!, density: density![element]!, color: color![element]! },
+        { resolution, ...config },
+      ),
     );
+  }
+
+  /** Factors with 1 added, densities and colours. */
+  #columns(rows: Tensor): [Tensor, Tensor, Tensor] {
+    const { rank, dim } = this.config.representation_config;
+    const densities = rank * 3 * dim;
+    const colors = densities + rank;
+    return this.device.run(() => [
+      add(rows.slice(1, 0, densities), 1),
+      rows.slice(1, densities, colors),
+      rows.slice(1, colors),
+    ]);
   }
 }
