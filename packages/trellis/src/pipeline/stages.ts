@@ -97,24 +97,41 @@ async function sample(
   const { steps } = mergedParams(sampler, params);
   const progress = new StageProgress(stage, steps, options);
   await progress.report(0);
+  let reached: Promise<void> = Promise.resolve();
   const { positive, negative, mode } = conditioning;
   const { device } = network;
   return device.run(async () => {
-    const slot = canRecord(device) ? new TimeSlot(device, batchSize) : undefined;
-    return sampleFlow(sampler, (x, time, which) => evaluate(x, slot ?? time, which), noise, {
-      conditions: positive.map((tokens) => network.prepareCondition(tokens)),
-      negative:
-        negative === 'zeros' ? network.prepareNullCondition() : network.prepareCondition(negative),
-      mode,
-      params,
-      signal,
-      setTime: slot && ((time) => slot.set(time)),
-      onStep: async ({ step }) => {
-        // Work is only enqueued so far; without this a progress bar would run ahead of the device.
-        await device.sync();
-        await progress.report(step);
+    const trailing = canRecord(device);
+    const slot = trailing ? new TimeSlot(device, batchSize) : undefined;
+    const sampled = await sampleFlow(
+      sampler,
+      (x, time, which) => evaluate(x, slot ?? time, which),
+      noise,
+      {
+        conditions: positive.map((tokens) => network.prepareCondition(tokens)),
+        negative:
+          negative === 'zeros'
+            ? network.prepareNullCondition()
+            : network.prepareCondition(negative),
+        mode,
+        params,
+        signal,
+        setTime: slot && ((time) => slot.set(time)),
+        onStep: async ({ step }) => {
+          // Work is only enqueued so far: without waiting, a progress bar would run ahead of the device. Where the device
+          // works by itself, the host prepares a step while the one before is computed.
+          const before = reached;
+          reached = device.sync();
+          reached.catch(() => {});
+          await (trailing ? before : reached);
+          const done = trailing ? step - 1 : step;
+          if (done > 0) await progress.report(done);
+        },
       },
-    });
+    );
+    await reached;
+    if (trailing) await progress.report(steps);
+    return sampled;
   });
 }
 
