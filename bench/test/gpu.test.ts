@@ -4,7 +4,7 @@ import type { GpuCase } from '../src/gpu/case.ts';
 import { figuresOf } from '../src/gpu/figures.ts';
 import { formatGpuResult, runGpuCase } from '../src/gpu/run.ts';
 
-const OPTIONS = { minSamples: 2, maxSeconds: 0.01 };
+const OPTIONS = { warmUps: 1, warmUpSeconds: 0, minSamples: 2, maxSeconds: 0.01 };
 
 const product: GpuCase = {
   figure: 'matmul 8192^3',

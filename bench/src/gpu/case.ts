@@ -8,6 +8,8 @@ export interface PreparedCase {
   run(): unknown;
   /** Calls per sample. Default 1. */
   readonly repeats?: number;
+  /** So slow that one warm-up and one sample must do. */
+  readonly once?: boolean;
   /** Floating-point operations of a call that the result needs, a multiply-add counted as two. */
   readonly flops?: number;
   dispose(): void;

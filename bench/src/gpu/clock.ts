@@ -6,14 +6,27 @@ export type Samples = readonly number[];
 
 /** How long something is sampled. */
 export interface ClockOptions {
+  readonly warmUps: number;
+  readonly warmUpSeconds: number;
   readonly minSamples: number;
   readonly maxSeconds: number;
 }
 
-export const CLOCK_DEFAULTS: ClockOptions = { minSamples: 5, maxSeconds: 1 };
+/** Kernels are chosen, compiled and measured in the first runs; clocks rise under load within half a second. */
+export const CLOCK_DEFAULTS: ClockOptions = {
+  warmUps: 3,
+  warmUpSeconds: 0.5,
+  minSamples: 5,
+  maxSeconds: 1,
+};
 
-// Warm-up: kernels are chosen, compiled and measured in the first runs, and clocks rise.
-const WARM_UP_RUNS = 3;
+/** For work of many seconds. */
+export const CLOCK_ONCE: ClockOptions = {
+  warmUps: 1,
+  warmUpSeconds: 0,
+  minSamples: 1,
+  maxSeconds: 0,
+};
 
 /** Timing events of a backend. */
 interface EventTimer {
@@ -61,7 +74,7 @@ export async function timeOnDevice(
   device: Device,
   body: () => unknown,
   repeats = 1,
-  { minSamples, maxSeconds }: ClockOptions = CLOCK_DEFAULTS,
+  { warmUps, warmUpSeconds, minSamples, maxSeconds }: ClockOptions = CLOCK_DEFAULTS,
 ): Promise<Samples> {
   const run = async (): Promise<void> => {
     for (let i = 0; i < repeats; i++) {
@@ -70,7 +83,11 @@ export async function timeOnDevice(
       });
     }
   };
-  for (let i = 0; i < WARM_UP_RUNS; i++) await run();
+  const warm = performance.now() + warmUpSeconds * 1000;
+  for (let i = 0; i < warmUps || performance.now() < warm; i++) {
+    await run();
+    await device.sync();
+  }
   const samples: number[] = [];
   const end = performance.now() + maxSeconds * 1000;
   while (samples.length < minSamples || performance.now() < end) {

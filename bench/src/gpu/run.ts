@@ -1,7 +1,7 @@
 /** Runs the GPU cases one after another and puts their times beside the figures to beat. */
 import type { Device } from '@pergola/core';
 import type { GpuCase, PreparedCase } from './case.ts';
-import { timeOnDevice, type ClockOptions } from './clock.ts';
+import { CLOCK_ONCE, timeOnDevice, type ClockOptions } from './clock.ts';
 import { figuresOf, type Figures } from './figures.ts';
 import { KERNEL_CASES } from './kernel-cases.ts';
 import { networkCases } from './network-cases.ts';
@@ -45,8 +45,13 @@ async function measure(
   await device.sync();
   const heldBytes = device.memory().liveBytes;
   device.resetPeak();
-  const { repeats = 1, flops } = prepared;
-  const samples = await timeOnDevice(device, () => prepared.run(), repeats, options);
+  const { repeats = 1, once = false, flops } = prepared;
+  const samples = await timeOnDevice(
+    device,
+    () => prepared.run(),
+    repeats,
+    once ? CLOCK_ONCE : options,
+  );
   const median = samples[samples.length >> 1]!;
   const { peakBytes, pooledBytes } = device.memory();
   return {
