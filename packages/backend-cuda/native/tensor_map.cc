@@ -28,7 +28,8 @@ CUtensorMapSwizzle swizzle_of(int box_width) {
 
 bool describe_head_rows(CUtensorMap& map, const HeadRows& x, int box_width, int box_rows) {
   static const Encode encode = find_encode();
-  if (encode == nullptr) return false;
+  // Maps of nothing are refused with an error that tools report.
+  if (encode == nullptr || x.rows == 0 || x.heads == 0) return false;
   const auto bytes = [](int32_t elements) { return static_cast<cuuint64_t>(elements) * 2; };
   const cuuint64_t extents[3] = {static_cast<cuuint64_t>(x.dim), static_cast<cuuint64_t>(x.rows),
                                  static_cast<cuuint64_t>(x.heads)};
