@@ -2,7 +2,9 @@
 #include <cuda_runtime.h>
 #include <napi.h>
 
+#include <algorithm>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -69,16 +71,54 @@ constexpr const char* kBlame = "; an op before it may be the cause, which a devi
 void* to_pointer(double address) { return reinterpret_cast<void*>(static_cast<uintptr_t>(address)); }
 double to_number(void* pointer) { return static_cast<double>(reinterpret_cast<uintptr_t>(pointer)); }
 
-// A copy to the host under way: owns its event and the pinned memory that the bytes arrive in.
+// A copy to the host under way, in pieces: owns their events and the pinned memory that the bytes arrive in.
 struct Arrival {
-  std::shared_ptr<PinnedCache> cache;
-  void* host = nullptr;
-  cudaEvent_t done = nullptr;
+  struct Piece {
+    cudaEvent_t done;
+    // Null where there is nothing to copy, only to wait for.
+    void* host;
+    size_t bytes;
+  };
 
+  explicit Arrival(std::shared_ptr<PinnedCache> cache) : cache(std::move(cache)) {}
   ~Arrival() {
-    if (done != nullptr) cudaEventDestroy(done);
-    if (host != nullptr) cache->give(host);
+    for (const Piece& piece : pieces) release(piece);
   }
+  Arrival(const Arrival&) = delete;
+  Arrival& operator=(const Arrival&) = delete;
+
+  // Enqueues the copy of the next `bytes`, a piece at the most.
+  void add(const void* source, size_t bytes, cudaStream_t stream) {
+    pieces.push_back({nullptr, bytes > 0 ? cache->take(bytes) : nullptr, bytes});
+    Piece& piece = pieces.back();
+    if (bytes > 0) check(cudaMemcpyAsync(piece.host, source, bytes, cudaMemcpyDeviceToHost, stream), "download");
+    check(cudaEventCreateWithFlags(&piece.done, cudaEventDisableTiming | cudaEventBlockingSync), "download");
+    check(cudaEventRecord(piece.done, stream), "download");
+  }
+
+  // Waits for each piece, moves it to `target` and gives its memory back.
+  cudaError_t collect(void* target) {
+    auto* to = static_cast<uint8_t*>(target);
+    while (!pieces.empty()) {
+      const Piece piece = pieces.front();
+      const cudaError_t status = cudaEventSynchronize(piece.done);
+      if (status != cudaSuccess) return status;
+      if (piece.bytes > 0) std::memcpy(to, piece.host, piece.bytes);
+      to += piece.bytes;
+      pieces.pop_front();
+      release(piece);
+    }
+    return cudaSuccess;
+  }
+
+ private:
+  void release(const Piece& piece) const {
+    if (piece.done != nullptr) cudaEventDestroy(piece.done);
+    if (piece.host != nullptr) cache->give(piece.host);
+  }
+
+  std::shared_ptr<PinnedCache> cache;
+  std::deque<Piece> pieces;
 };
 
 // Waits for a copy and moves its bytes into an array buffer off the main thread, then resolves with them.
@@ -100,8 +140,7 @@ class DownloadWorker : public Napi::AsyncWorker {
 
   void Execute() override {
     status_ = cudaSetDevice(ordinal_);
-    if (status_ == cudaSuccess) status_ = cudaEventSynchronize(arrival_->done);
-    if (status_ == cudaSuccess && bytes_ > 0) std::memcpy(data_, arrival_->host, bytes_);
+    if (status_ == cudaSuccess) status_ = arrival_->collect(data_);
     cudaGetLastError();
     arrival_.reset();
   }
@@ -189,16 +228,12 @@ class DeviceHandle : public Napi::ObjectWrap<DeviceHandle> {
     return guarded(info.Env(), [&]() -> Napi::Value {
       Device& device = open(info.Env());
       const size_t bytes = static_cast<size_t>(info[1].As<Napi::Number>().DoubleValue());
-      auto arrival = std::make_unique<Arrival>();
-      arrival->cache = device.pinned();
-      if (bytes > 0) {
-        arrival->host = device.pinned()->take(bytes);
-        check(cudaMemcpyAsync(arrival->host, to_pointer(info[0].As<Napi::Number>().DoubleValue()), bytes,
-                              cudaMemcpyDeviceToHost, device.stream()),
-              "download");
+      const auto* source = static_cast<const uint8_t*>(to_pointer(info[0].As<Napi::Number>().DoubleValue()));
+      auto arrival = std::make_unique<Arrival>(device.pinned());
+      // Pieces of one size are reused by downloads of any size, and one is moved while the next arrives.
+      for (size_t at = 0; at == 0 || at < bytes; at += kPinnedPiece) {
+        arrival->add(source + at, std::min(kPinnedPiece, bytes - at), device.stream());
       }
-      check(cudaEventCreateWithFlags(&arrival->done, cudaEventDisableTiming | cudaEventBlockingSync), "download");
-      check(cudaEventRecord(arrival->done, device.stream()), "download");
       auto* worker = new DownloadWorker(info.Env(), device.ordinal(), std::move(arrival), bytes);
       const Napi::Promise promise = worker->promise();
       worker->Queue();

@@ -52,6 +52,9 @@ class StagingRing {
   std::vector<cudaEvent_t> events_;
 };
 
+// Downloads arrive in buffers of this size and one smaller.
+constexpr size_t kPinnedPiece = size_t{8} << 20;
+
 // Buffers that downloads arrive in, kept for the next ones: page-locking memory takes longer than most copies, and
 // releasing it waits for the device. Shared between the main thread and the threads that wait for downloads.
 class PinnedCache {

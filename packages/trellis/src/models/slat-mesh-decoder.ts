@@ -110,7 +110,9 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
         );
       let h = run(rows, coarse, middle, 0);
       h = run(h, middle, fine, 1);
-      return consume(h, (h) => project(toDType(h, 'f32'), this.weights.at('out_layer')));
+      // One after the other: the cells are the largest tensors of a run.
+      h = consume(h, (h) => toDType(h, 'f32'));
+      return consume(h, (h) => project(h, this.weights.at('out_layer')));
     });
     return new SparseTensor(fine.structure, feats);
   }
