@@ -15,8 +15,7 @@ export function attentionShape(name: string, depth: number): MatrixShape {
 }
 
 export const ATTENTION_SHAPES: readonly string[] = [
-  ...['2x2x16', '3x2x16', '4x2x16', '6x2x16', '8x2x16'],
-  ...['2x2x32', '4x2x32', '6x2x32', '2x2x64', '3x2x48'],
+  ...['2x2x16', '4x2x16', '8x2x16', '4x2x32'],
   // Half the registers of sums, twice the reads of keys and values.
-  ...['4x1x16', '8x1x16', '4x1x32', '8x1x32'],
+  ...['4x1x16', '8x1x16'],
 ];
