@@ -20,6 +20,14 @@ constexpr size_t kSmallBytes = size_t{4} << 20;
 
 size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
+// Large segments come in steps of at most an eighth: tensors whose sizes vary from run to run share them.
+size_t segment_bytes(size_t needed) {
+  if (needed <= kSegmentBytes) return kSegmentBytes;
+  size_t step = kSegmentBytes / 8;
+  while (step * 16 <= needed) step *= 2;
+  return round_up(needed, step);
+}
+
 std::string describe(size_t requested, size_t live, size_t pooled) {
   size_t free_bytes = 0, total = 0;
   cudaMemGetInfo(&free_bytes, &total);
@@ -70,7 +78,7 @@ void* Pool::allocate(size_t bytes) {
   const size_t needed = round_up(std::max<size_t>(bytes, 1), exact_ ? kWord : kAlignment);
   auto fit = find_room(needed);
   if (fit == free_.end()) {
-    const size_t wanted = exact_ ? needed : std::max(needed, kSegmentBytes);
+    const size_t wanted = exact_ ? needed : segment_bytes(needed);
     if (!grow(wanted)) {
       trim();
       if (relief_ != nullptr) relief_->trim();
