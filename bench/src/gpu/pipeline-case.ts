@@ -18,7 +18,7 @@ import {
   type NetworksByName,
   type NetworkSources,
 } from '@pergola/trellis';
-import { CELL_DISTANCES as DISTANCES, CELL_RESOLUTION, cellDistances } from '../mesh-cells.ts';
+import { CELL_DISTANCES as DISTANCES, cellDistances } from '../mesh-cells.ts';
 import type { GpuCase } from './case.ts';
 import type { FigureName } from './figures.ts';
 import { publishedNetwork, randomTensor, shellLatents } from './network-cases.ts';
@@ -54,15 +54,16 @@ async function extractSurface(
   x: SparseTensor,
   distances: Tensor,
 ): Promise<void> {
-  const fine = await (await x.structure.subdivide()).subdivide();
-  const coords = (await fine.coords.values()) as Int32Array;
+  const voxels = (await x.structure.coords.values()) as Int32Array;
   const cells = await decoder.forward(x);
   // One after the other, so that memory peaks where it would in a run of trained networks.
   using rest = cells.feats.slice(1, DISTANCES).toContiguous();
   cells.feats.dispose();
   using feats = concat([distances, rest], { axis: 1 });
   rest.dispose();
-  await readMeshes(new SparseTensor(cells.structure, feats), coords, CELL_RESOLUTION);
+  await readMeshes(new SparseTensor(cells.structure, feats), () =>
+    decoder.arrangeCells(voxels, x.structure.lengths),
+  );
 }
 
 /** One run from a prepared picture to the outputs of every decoder. */

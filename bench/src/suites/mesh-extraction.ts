@@ -4,6 +4,7 @@ import type { Device } from '@pergola/core';
 import { SparseStructure, SparseTensor } from '@pergola/sparse';
 import {
   arrangeMeshCells,
+  arrangeMeshVoxels,
   extractMesh,
   findMeshSurface,
   readMeshes,
@@ -19,6 +20,7 @@ import {
   meshCells,
 } from '../mesh-cells.ts';
 import type { Contender, Workload } from '../runner.ts';
+import { voxelShell } from '../voxel-shell.ts';
 
 /** Something that runs on the host and is done when it returns. */
 function hostContender(name: string, body: () => unknown): Contender {
@@ -49,10 +51,11 @@ async function deviceContender(
   const structure = await SparseStructure.create(table);
   const feats = device.tensor(features, [rows, CELL_CHANNELS]);
   const cells = new SparseTensor(structure, feats);
+  const voxels = voxelShell();
   return {
     name,
     async run() {
-      await readMeshes(cells, coords, CELL_RESOLUTION);
+      await readMeshes(cells, () => [arrangeMeshVoxels(voxels, voxels.length / 4)]);
     },
     dispose() {
       for (const resource of [feats, structure]) resource.dispose();
@@ -82,6 +85,7 @@ export function meshExtractionWorkload(devices: Readonly<Record<string, Device>>
       const count = coords.length / 4;
       const distances = distancesOf(features);
       const cells = arrangeMeshCells(coords, count);
+      const voxels = voxelShell();
       const mesh = extractMesh(coords, features);
       const [camera] = snapshotCameras(1);
       const { cellRows } = findMeshSurface(cells, distances);
@@ -91,6 +95,9 @@ export function meshExtractionWorkload(devices: Readonly<Record<string, Device>>
           note = describeMesh(count, cellRows.length, mesh);
         }),
         hostContender('cells arranged', () => arrangeMeshCells(coords, count)),
+        hostContender('cells of voxels arranged', () =>
+          arrangeMeshVoxels(voxels, voxels.length / 4),
+        ),
         hostContender('surface found', () => findMeshSurface(cells, distances).pointCorners),
         hostContender('GLB written', () => writeGlb(mesh)),
         hostContender('view of 512^2', () => renderMesh(mesh, camera!, { shading: 'smooth' })),

@@ -3,6 +3,7 @@ import type { Device } from '@pergola/core';
 import { SparseStructure, SparseTensor } from '@pergola/sparse';
 import {
   arrangeMeshCells,
+  arrangeMeshVoxels,
   buildSurfaceMesh,
   extractMesh,
   findMeshSurface,
@@ -93,7 +94,11 @@ describe('readMeshes', () => {
         using structure = await SparseStructure.create(table);
         using cells = new SparseTensor(structure, device.tensor(features, [rows, channels]));
         using _owned = cells.feats;
-        const meshes = await readMeshes(cells, coords, RESOLUTION);
+        const meshes = await readMeshes(cells, () =>
+          parts.map((part) =>
+            arrangeMeshCells(part.coords, part.coords.length / 4, { resolution: RESOLUTION }),
+          ),
+        );
         const whole = parts.map((part) =>
           extractMesh(part.coords, part.features, { resolution: RESOLUTION }),
         );
@@ -129,6 +134,29 @@ test('the mesh does not depend on the order of the rows where distances agree', 
   const mesh = pick(rows);
   expect(mesh.faces.length).toBeGreaterThan(0);
   expect(pick(rows.toReversed())).toEqual(mesh);
+});
+
+test('cells of subdivided voxels are arranged as their coordinates say', async () => {
+  const voxels = Int32Array.of(0, 1, 0, 2, 0, 1, 1, 2, 0, 4, 4, 4, 0, 0, 3, 1);
+  const rows = voxels.length / 4;
+  using table = device.tensor(voxels, [rows, 4]);
+  using structure = await SparseStructure.create(table);
+  const cells = await (await structure.subdivide()).subdivide();
+  const coords = (await cells.coords.values()) as Int32Array;
+  const own = (await structure.coords.values()) as Int32Array;
+  const options = { resolution: RESOLUTION };
+  const expected = arrangeMeshCells(coords, coords.length / 4, options);
+  expect(arrangeMeshVoxels(own, rows, options)).toEqual(expected);
+  const twice = Int32Array.of(1, 1, 1, 1, 1, 1);
+  expect(() => arrangeMeshVoxels(twice, 2, options)).toThrow(
+    'arrangeMeshVoxels: voxels must be distinct, got row 1 again.',
+  );
+  expect(() => arrangeMeshVoxels(twice, 2, { resolution: 18 })).toThrow(
+    'arrangeMeshVoxels: resolution must be a multiple of 4, got 18.',
+  );
+  expect(() => arrangeMeshVoxels(Int32Array.of(5, 0, 0), 1, options)).toThrow(
+    'arrangeMeshVoxels: coords must lie in 0 to 4, got 5 in row 0.',
+  );
 });
 
 test('rejects what does not fit', () => {

@@ -4,7 +4,7 @@
  * A point shared by several cells takes the mean of what those cells say about it. Sums are f32 in cell order, as in
  * the published model; the mean has their sign, so it is formed later and only where the surface is.
  */
-import { SparseLattice } from './sparse-lattice.ts';
+import { BLOCK_BITS, BLOCK_SLOTS, SparseLattice } from './sparse-lattice.ts';
 
 /** Cells on their lattice. */
 export interface CellGrid {
@@ -41,6 +41,54 @@ export function arrangeCells(
     if (cellOf[slot] !== 0) return { duplicate: cell };
     cellOf[slot] = cell + 1;
     slots[cell] = slot;
+  }
+  return { lattice, slots, cellOf };
+}
+
+/**
+ * `[64]` place within its block of each cell of a voxel that was subdivided twice: bits 5 to 3 of the row are the octant,
+ * bits 2 to 0 that within it, x highest.
+ */
+const CELL_PLACES = Uint8Array.from({ length: BLOCK_SLOTS }, (_, row) => {
+  let place = 0;
+  for (let axis = 0; axis < 3; axis++) {
+    const [coarse, fine] = [(row >> (5 - axis)) & 1, (row >> (2 - axis)) & 1];
+    place |= (2 * coarse + fine) << ((2 - axis) * BLOCK_BITS);
+  }
+  return place;
+});
+
+/**
+ * Arranges the cells of voxels that were subdivided twice, which fill a block each.
+ *
+ * @param voxels `[V, width]`, x, y, z in the last three columns.
+ * @param resolution cells along each axis, four times the voxels.
+ * @returns the grid, or the row of a voxel that repeats an earlier one.
+ */
+export function arrangeVoxels(
+  voxels: Int32Array,
+  width: number,
+  resolution: number,
+): CellGrid | { duplicate: number } {
+  const count = voxels.length / width;
+  const lowest = new Int32Array(count * 3);
+  for (let i = 0; i < lowest.length; i++) {
+    const row = Math.floor(i / 3);
+    lowest[i] = voxels[row * width + width - 3 + (i % 3)]! << BLOCK_BITS;
+  }
+  const lattice = new SparseLattice(lowest, 3, resolution);
+  const slots = new Int32Array(count * BLOCK_SLOTS);
+  const cellOf = new Int32Array(lattice.cellSlotCount);
+  for (let voxel = 0; voxel < count; voxel++) {
+    const at = voxel * 3;
+    const block = lattice.slotOf(lowest[at]!, lowest[at + 1]!, lowest[at + 2]!);
+    if (cellOf[block] !== 0) return { duplicate: voxel };
+    const first = voxel * BLOCK_SLOTS;
+    for (let row = 0; row < BLOCK_SLOTS; row++) {
+      const slot = block + CELL_PLACES[row]!;
+      slots[first + row] = slot;
+      cellOf[slot] = first + row + 1;
+    }
   }
   return { lattice, slots, cellOf };
 }

@@ -12,6 +12,7 @@ import { findSurface, type SurfaceCells } from './flexicubes-cells.ts';
 import {
   addDistances,
   arrangeCells,
+  arrangeVoxels,
   emptySums,
   insidePoints,
   type CellGrid,
@@ -90,12 +91,7 @@ export function arrangeMeshCells(
   rows: number,
   options: Partial<MeshExtractionOptions> = {},
 ): MeshCells {
-  const { resolution } = { ...MESH_EXTRACTION_DEFAULTS, ...options };
-  if (!Number.isInteger(resolution) || resolution < 1 || resolution > MAX_LATTICE_RESOLUTION) {
-    throw new InputError(
-      `extractMesh: resolution must be an integer from 1 to ${MAX_LATTICE_RESOLUTION}, got ${resolution}.`,
-    );
-  }
+  const resolution = checkResolution(options);
   const width = checkCoords('extractMesh', coords, rows, resolution);
   const grid = arrangeCells(coords, width, resolution);
   if ('duplicate' in grid) {
@@ -104,6 +100,50 @@ export function arrangeMeshCells(
     );
   }
   return { count: rows, grid };
+}
+
+/**
+ * Arranges the cells of voxels that were subdivided twice, in the order of `SparseStructure.subdivide`: the same as
+ * `arrangeMeshCells` on their coordinates, without looking at each.
+ *
+ * @param voxels `[V, width]` (x, y, z) or (batch, x, y, z) i32 of distinct voxels, all of one batch element.
+ * @param rows V.
+ * @param options `resolution` is that of the cells, a multiple of four.
+ * @throws ShapeError, InputError when a coordinate leaves the grid, a voxel repeats, or batch elements are mixed.
+ */
+export function arrangeMeshVoxels(
+  voxels: Int32Array,
+  rows: number,
+  options: Partial<MeshExtractionOptions> = {},
+): MeshCells {
+  const resolution = checkResolution(options);
+  if (resolution % CELLS_PER_VOXEL_EDGE !== 0) {
+    throw new InputError(
+      `arrangeMeshVoxels: resolution must be a multiple of ${CELLS_PER_VOXEL_EDGE}, got ${resolution}.`,
+    );
+  }
+  const voxelResolution = resolution / CELLS_PER_VOXEL_EDGE;
+  const width = checkCoords('arrangeMeshVoxels', voxels, rows, voxelResolution);
+  const grid = arrangeVoxels(voxels, width, resolution);
+  if ('duplicate' in grid) {
+    throw new InputError(
+      `arrangeMeshVoxels: voxels must be distinct, got row ${grid.duplicate} again.`,
+    );
+  }
+  return { count: rows * CELLS_PER_VOXEL_EDGE ** 3, grid };
+}
+
+const CELLS_PER_VOXEL_EDGE = 4;
+
+/** @throws InputError when there is no lattice of that resolution. */
+function checkResolution(options: Partial<MeshExtractionOptions>): number {
+  const { resolution } = { ...MESH_EXTRACTION_DEFAULTS, ...options };
+  if (Number.isInteger(resolution) && resolution >= 1 && resolution <= MAX_LATTICE_RESOLUTION) {
+    return resolution;
+  }
+  throw new InputError(
+    `extractMesh: resolution must be an integer from 1 to ${MAX_LATTICE_RESOLUTION}, got ${resolution}.`,
+  );
 }
 
 /**

@@ -16,15 +16,14 @@ import {
 } from '../assets/cell-record.ts';
 import { addDistances, emptySums } from '../assets/flexicubes-grid.ts';
 import {
-  arrangeMeshCells,
   connectVertices,
   placeVertices,
   surfaceOfSums,
   type ExtractedMesh,
+  type MeshCells,
   type MeshSurface,
 } from '../assets/mesh-stages.ts';
 import { consume } from '../nn/steps.ts';
-import { splitElements } from './decoded-rows.ts';
 
 /** Rows of distances that come over at once: the host adds them up while others are on their way. */
 const PIECE_ROWS = 131_072;
@@ -34,26 +33,20 @@ const PIECE_ROWS = 131_072;
  * activations.
  *
  * @param cells f32 feats `[N, 53]` or `[N, 101]`; they may still be under way.
- * @param coords i32 `[N, 4]` of the cells.
- * @param resolution cells along each axis.
+ * @param arrange arranges the cells of each batch element; called while the device computes.
  */
 export async function readMeshes(
   cells: SparseTensor,
-  coords: Int32Array,
-  resolution: number,
+  arrange: () => readonly MeshCells[],
 ): Promise<ExtractedMesh[]> {
   const { feats, structure } = cells;
-  const { lengths } = structure;
   let row = 0;
-  const elements = lengths.map((length) => {
+  const elements = structure.lengths.map((length) => {
     const start = row;
     row += length;
     return { start, end: row, pieces: readDistances(feats, start, row) };
   });
-  // The host arranges the cells while the device computes.
-  const arranged = splitElements(coords, lengths).map((own, element) =>
-    arrangeMeshCells(own, lengths[element]!, { resolution }),
-  );
+  const arranged = arrange();
   const meshes: ExtractedMesh[] = [];
   for (const [element, { start, end, pieces }] of elements.entries()) {
     const { grid } = arranged[element]!;

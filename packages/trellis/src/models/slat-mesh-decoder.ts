@@ -6,7 +6,7 @@
 import type { Device, Tensor } from '@pergola/core';
 import { SparseTensor, type SparseStructure } from '@pergola/sparse';
 import { CHANNELS_COLORED, CHANNELS_PLAIN } from '../assets/cell-record.ts';
-import type { ExtractedMesh } from '../assets/mesh-stages.ts';
+import { arrangeMeshVoxels, type ExtractedMesh, type MeshCells } from '../assets/mesh-stages.ts';
 import {
   loadParameters,
   type LoadedParameters,
@@ -23,6 +23,7 @@ import {
 } from '../nn/subdivide-block.ts';
 import type { SLatMeshDecoderConfig } from './config.ts';
 import { readMeshes } from './decoded-meshes.ts';
+import { splitElements } from './decoded-rows.ts';
 import { SLatTorso, torsoParameters } from './slat-torso.ts';
 
 /** Options of loading a mesh decoder. */
@@ -120,11 +121,22 @@ export class SLatMeshDecoder extends SLatTorso<SLatMeshDecoderConfig> {
   /** Decodes a batch: one mesh per element. @throws ShapeError, InputError. */
   async decode(x: SparseTensor): Promise<ExtractedMesh[]> {
     // Read ahead of the network, so that the host need not wait for it.
-    const middle = await x.structure.subdivide();
-    const fine = await middle.subdivide();
-    const coords = (await fine.coords.values()) as Int32Array;
+    const voxels = (await x.structure.coords.values()) as Int32Array;
     using cells = await this.forward(x);
-    return await readMeshes(cells, coords, this.cellResolution);
+    return await readMeshes(cells, () => this.arrangeCells(voxels, x.structure.lengths));
+  }
+
+  /**
+   * Arranges the cells of the voxels of each batch element.
+   *
+   * @param voxels i32 `[N, 4]`.
+   * @param lengths voxels of each batch element.
+   */
+  arrangeCells(voxels: Int32Array, lengths: readonly number[]): MeshCells[] {
+    const options = { resolution: this.cellResolution };
+    return splitElements(voxels, lengths).map((own, element) =>
+      arrangeMeshVoxels(own, lengths[element]!, options),
+    );
   }
 }
 
