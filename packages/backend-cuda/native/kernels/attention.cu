@@ -1,6 +1,4 @@
 // attention: picks the kernel by dtype, head size and chip.
-#include <algorithm>
-
 #include "attention_mma.cuh"
 #include "attention_launch.h"
 #include "attention_scalar.cuh"

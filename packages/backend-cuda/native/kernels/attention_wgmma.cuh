@@ -30,13 +30,13 @@ __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t unit) {
   return offset ^ (((offset >> 7) & mask) << 4);
 }
 
-// Loads columns [Column, Column + Width) of `Rows` rows into a swizzled tile; rows from `valid` on become zero. `thread` of
-// `Threads` is the caller's; it has `Unroll` copies in hand at a time.
-template <typename T, int Rows, int Width, int Column, int Threads, int Unroll>
-__device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int64_t row_stride, int valid, int dim,
-                                           int thread) {
+// Loads columns [Column, Column + Width) of `Rows` rows into a swizzled tile, by a block of `Threads`; rows from `valid` on
+// become zero.
+template <typename T, int Rows, int Width, int Column, int Threads>
+__device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int64_t row_stride, int valid, int dim) {
   constexpr int units = Width / 8;
-#pragma unroll Unroll
+  const int thread = threadIdx.x;
+#pragma unroll
   for (int i = 0; i < (Rows * units + Threads - 1) / Threads; i++) {
     const int index = thread + i * Threads;
     if (Rows * units % Threads != 0 && index >= Rows * units) break;
@@ -48,21 +48,16 @@ __device__ __forceinline__ void load_chunk(uint32_t target, const T* source, int
   }
 }
 
-template <typename T, int D, int Rows, int Threads, int Unroll = 16>
-__device__ __forceinline__ void load_tile(uint32_t target, const T* source, int64_t row_stride, int valid, int dim,
-                                          int thread) {
+template <typename T, int D, int Rows, int Threads>
+__device__ __forceinline__ void load_tile(uint32_t target, const T* source, int64_t row_stride, int valid, int dim) {
   using C = Chunks<D>;
-  if constexpr (C::full >= 1) load_chunk<T, Rows, 64, 0, Threads, Unroll>(target, source, row_stride, valid, dim, thread);
-  if constexpr (C::full >= 2) {
-    load_chunk<T, Rows, 64, 64, Threads, Unroll>(target + Rows * 128, source, row_stride, valid, dim, thread);
-  }
+  if constexpr (C::full >= 1) load_chunk<T, Rows, 64, 0, Threads>(target, source, row_stride, valid, dim);
+  if constexpr (C::full >= 2) load_chunk<T, Rows, 64, 64, Threads>(target + Rows * 128, source, row_stride, valid, dim);
   constexpr int base = C::full * 64;
-  if constexpr (C::has32) {
-    load_chunk<T, Rows, 32, base, Threads, Unroll>(target + Rows * base * 2, source, row_stride, valid, dim, thread);
-  }
+  if constexpr (C::has32) load_chunk<T, Rows, 32, base, Threads>(target + Rows * base * 2, source, row_stride, valid, dim);
   if constexpr (C::has16) {
     constexpr int column = base + C::has32 * 32;
-    load_chunk<T, Rows, 16, column, Threads, Unroll>(target + Rows * column * 2, source, row_stride, valid, dim, thread);
+    load_chunk<T, Rows, 16, column, Threads>(target + Rows * column * 2, source, row_stride, valid, dim);
   }
 }
 
@@ -182,10 +177,8 @@ __global__ void __launch_bounds__(Warpgroups * 128, Blocks)
     if (tile < span.tiles) {
       const int key = tile * Keys;
       const int valid = span.k_count - key;
-      load_tile<T, D, Keys, Threads>(k_tile(tile), k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, valid, p.dim,
-                                     threadIdx.x);
-      load_tile<T, D, Keys, Threads>(v_tile(tile), v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, valid, p.dim,
-                                     threadIdx.x);
+      load_tile<T, D, Keys, Threads>(k_tile(tile), k_rows + static_cast<int64_t>(key) * p.k_row, p.k_row, valid, p.dim);
+      load_tile<T, D, Keys, Threads>(v_tile(tile), v_rows + static_cast<int64_t>(key) * p.v_row, p.v_row, valid, p.dim);
     }
     copies_commit();
   };

@@ -29,7 +29,9 @@ function obstacle({
   return taps <= MAX_TAPS ? undefined : `${taps} taps`;
 }
 
-function sizeOf({ inputs: [x, weight, , map] }: KernelCall): ConvSize & { readonly dtype: string } {
+function convSize({
+  inputs: [x, weight, , map],
+}: KernelCall): ConvSize & { readonly dtype: string } {
   const [rows, taps] = [map!.shape[0]!, map!.shape[1]!];
   return { dtype: x!.dtype, rows, cin: x!.shape[1]!, cout: weight!.shape[0]!, taps };
 }
@@ -40,7 +42,7 @@ function division(
   context: CudaContext,
   forced: string | undefined,
 ): ConvDivision {
-  const size = sizeOf(call);
+  const size = convSize(call);
   const strategy = chooseTensorCoreStrategy(
     'sparseConv3d',
     obstacle(size),

@@ -18,20 +18,13 @@ import {
   storeResults,
   sumParts,
   type Pieces,
+  type Staging,
 } from './matrix-steps.ts';
 import type { Attention, AttentionTemplate } from './problem.ts';
 
 /** From the queries in registers and the keys of the first step in the pool to the sums over all steps. */
-function steps(pieces: Pieces): string {
+function steps(pieces: Pieces, k: Staging, v: Staging): string {
   const { shape } = pieces;
-  const k = staging(pieces, 'k');
-  const v = staging(pieces, 'v');
-  const mix = `
-    // Also the barrier between the weights and their use.
-    if (workgroupUniformLoad(&rescale) != 0u) {${rescaleResults(pieces)}
-      if (lane == 0u) { atomicStore(&rescale, 0u); }
-    }
-${mixValues(pieces)}`;
   // Fetches past the last step bring keys that are not used.
   return `
   for (var step = 0u; step < steps; step++) {
@@ -44,7 +37,12 @@ ${makeWeights(pieces)}
     ${v.stash}
     ${k.stash}
     ${v.fetch('(step + 1u)')}
-${mix}
+
+    // Also the barrier between the weights and their use.
+    if (workgroupUniformLoad(&rescale) != 0u) {${rescaleResults(pieces)}
+      if (lane == 0u) { atomicStore(&rescale, 0u); }
+    }
+${mixValues(pieces)}
   }`;
 }
 
@@ -114,7 +112,7 @@ fn run(group: u32, lane: u32, subgroup: u32) {
   if (lane == 0u) { atomicStore(&rescale, 0u); }
   ${k.stash}
 ${loadQueries(pieces)}
-${steps(pieces)}
+${steps(pieces, k, v)}
   ${sumParts(pieces)}
   // Queries without visible keys give zeros.
   let inverse = select(1.0 / total, 0.0, reference == NONE);

@@ -49,7 +49,7 @@ export function arrangeCells(
  * `[64]` place within its block of each cell of a voxel that was subdivided twice: bits 5 to 3 of the row are the octant,
  * bits 2 to 0 that within it, x highest.
  */
-const CELL_PLACES = Uint8Array.from({ length: BLOCK_SLOTS }, (_, row) => {
+const SUBDIVIDED_PLACES = Uint8Array.from({ length: BLOCK_SLOTS }, (_, row) => {
   let place = 0;
   for (let axis = 0; axis < 3; axis++) {
     const [coarse, fine] = [(row >> (5 - axis)) & 1, (row >> (2 - axis)) & 1];
@@ -85,7 +85,7 @@ export function arrangeVoxels(
     if (cellOf[block] !== 0) return { duplicate: voxel };
     const first = voxel * BLOCK_SLOTS;
     for (let row = 0; row < BLOCK_SLOTS; row++) {
-      const slot = block + CELL_PLACES[row]!;
+      const slot = block + SUBDIVIDED_PLACES[row]!;
       slots[first + row] = slot;
       cellOf[slot] = first + row + 1;
     }
