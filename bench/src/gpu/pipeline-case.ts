@@ -48,6 +48,11 @@ function sources(device: Device): NetworkSources<Networks> {
   };
 }
 
+function withoutDistances(feats: Tensor): Tensor {
+  using rest = feats.slice(1, DISTANCES);
+  return rest.toContiguous();
+}
+
 /** As the decoder's own `decode`, with other distances. */
 async function extractSurface(
   decoder: NetworksByName['SLatMeshDecoder'],
@@ -57,7 +62,7 @@ async function extractSurface(
   const voxels = (await x.structure.coords.values()) as Int32Array;
   const cells = await decoder.forward(x);
   // One after the other, so that memory peaks where it would in a run of trained networks.
-  using rest = cells.feats.slice(1, DISTANCES).toContiguous();
+  using rest = withoutDistances(cells.feats);
   cells.feats.dispose();
   using feats = concat([distances, rest], { axis: 1 });
   rest.dispose();

@@ -8,6 +8,7 @@ export * from './assets/flexicubes-tables.ts';
 export * from './assets/mesh.ts';
 export * from './assets/mesh-extraction.ts';
 export * from './assets/mesh-stages.ts';
+export * from './device-mesh/extract.ts';
 export * from './assets/quaternion.ts';
 export * from './assets/gaussians.ts';
 export * from './assets/gaussian-activation.ts';

@@ -93,30 +93,23 @@ export function arrangeVoxels(
   return { lattice, slots, cellOf };
 }
 
-/** By slot, as far as cells touch: sum of what they say, still 0. */
-export function emptySums({ lattice }: CellGrid): Float32Array {
-  return new Float32Array(lattice.pointSlotCount);
-}
-
 /**
- * Adds the signed distances of some cells to the sums.
+ * Sums the signed distances that cells give their corners.
  *
- * @param features `[M, channels]`, the distances at the eight corners first.
- * @param first row of the first of these cells.
+ * @param features `[N, channels]`, the distances at the eight corners first.
+ * @returns by slot, as far as cells touch: the sum of what they say.
  */
-export function addDistances(
+export function sumDistances(
   { lattice, slots }: CellGrid,
-  sums: Float32Array,
   features: Float32Array,
   channels: number,
-  first: number,
-): void {
+): Float32Array {
+  const sums = new Float32Array(lattice.pointSlotCount);
   // The network predicts distances that are one cell edge too large by convention.
   const bias = Math.fround(-1 / lattice.resolution);
   const corners = new Int32Array(8);
-  const count = features.length / channels;
-  for (let cell = 0; cell < count; cell++) {
-    lattice.cornerSlots(slots[first + cell]!, corners);
+  for (let cell = 0; cell < slots.length; cell++) {
+    lattice.cornerSlots(slots[cell]!, corners);
     const record = cell * channels;
     // Written out: a loop over eight takes twice the time.
     accumulate(sums, corners[0]!, features[record]! + bias);
@@ -128,6 +121,7 @@ export function addDistances(
     accumulate(sums, corners[6]!, features[record + 6]! + bias);
     accumulate(sums, corners[7]!, features[record + 7]! + bias);
   }
+  return sums;
 }
 
 /** Adds in f32. */

@@ -15,6 +15,8 @@ export interface CrossedPoints {
   readonly ends: Int32Array;
   /** By word of this set: number of its first point. */
   readonly first: Int32Array;
+  /** `[8, P]` of `8 * row + corner`: the cells round the points, ascending; -1 where none is given. */
+  readonly corners: Int32Array;
   /** `[P]` signed distance; points that no cell touches lie outside (+1). */
   readonly distances: Float32Array;
   /** The points among them whose distance is strictly positive, as a set of slots. */
@@ -33,31 +35,22 @@ export function pointAt({ ends, first }: CrossedPoints, slot: number): number {
 const ROUND_CORNERS = Uint8Array.of(7, 3, 5, 1, 6, 2, 4, 0);
 
 /**
- * Takes `[P]` of `8 * row + corner`: the cells round the points that are `k`th in ascending order, -1 where none is given.
- * The list is overwritten by the next one.
- */
-export type PointListTaker = (list: Int32Array, k: number) => void;
-
-/**
  * Looks up what is known of points.
  *
  * @param sums by slot: the given distances, summed.
  * @param ends the points as a set of slots.
- * @param take called for the eight lists in turn.
  */
 export function describePoints(
   grid: CellGrid,
   sums: Float32Array,
   ends: Int32Array,
-  take: PointListTaker,
 ): CrossedPoints {
   const slots = grid.lattice.slotsIn(ends);
   const count = slots.length;
-  const list = new Int32Array(count);
+  const corners = new Int32Array(8 * count);
   const given = new Uint8Array(count);
   ROUND_CORNERS.forEach((corner, k) => {
-    listCells(grid, slots, corner, list, given);
-    take(list, k);
+    listCells(grid, slots, corner, corners.subarray(k * count, (k + 1) * count), given);
   });
 
   const first = new Int32Array(ends.length);
@@ -77,7 +70,7 @@ export function describePoints(
     outside[word]! |= Number(distance > 0) << (slot & 31);
     shares[point] = 1 / Math.max(cells, 1);
   }
-  return { count, ends, first, distances, outside, shares };
+  return { count, ends, first, corners, distances, outside, shares };
 }
 
 /** Lists the cells that have the points as this corner, and counts them in `given`. */

@@ -1,4 +1,5 @@
 /** Step 5 of mesh extraction: every lattice edge that the surface crosses joins the four cells round it by a quad. */
+import { CELL_WEIGHTS } from './cell-record.ts';
 import type { SurfaceCells } from './flexicubes-cells.ts';
 import type { CrossedPoints } from './flexicubes-points.ts';
 import { flexicubesTables } from './flexicubes-tables.ts';
@@ -17,7 +18,7 @@ const X_RING: EdgeRing = [6, 4, 2, 0];
  * Builds the triangles, in the published order: edges ascending by their start point, those whose start lies outside
  * first. Edges on the border of the grid have fewer than four cells and give no face.
  *
- * @param diagonals `[S]` last column of the weights.
+ * @param weights `[S, 21]`, see `SurfacePredictions`.
  * @returns `[F, 3]` vertex numbers, counter-clockwise seen from outside.
  */
 export function connectQuads(
@@ -25,13 +26,16 @@ export function connectQuads(
   surface: SurfaceCells,
   { outside }: CrossedPoints,
   { base }: VertexNumbers,
-  diagonals: Float32Array,
+  weights: Float32Array,
 ): Uint32Array {
   const { resolution } = lattice;
   const { edgeGroup } = flexicubesTables();
   const { cases, heights, rowStart } = surface;
   // Weights that pick the diagonal of the quads round a cell's vertices, between 0.005 and 0.995.
-  const gamma = diagonals.map((weight) => 0.495 * weight + 0.5);
+  const gamma = Float32Array.from(
+    cases,
+    (_, s) => 0.495 * weights[(s + 1) * CELL_WEIGHTS - 1]! + 0.5,
+  );
   const starts = outsideStarts(lattice, surface, outside);
   const { outward: first, inward: second } = countQuads(resolution, surface, starts);
   const faces = new Uint32Array((first + second) * QUAD_INDICES);

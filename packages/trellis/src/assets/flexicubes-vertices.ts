@@ -47,7 +47,7 @@ const EDGE_START = Uint8Array.from(EDGE_CORNERS, ([start]) => start);
 const EDGE_END = Uint8Array.from(EDGE_CORNERS, ([, end]) => end);
 
 /** How far a point is displaced at most, in cell edges: just under half, so that displaced points never meet. */
-const REACH = (1 - 1e-8) / 2;
+export const POINT_REACH: number = (1 - 1e-8) / 2;
 
 /** A surface cell as its vertices need it; only corners at crossed edges are filled in. */
 interface CellCorners {
@@ -174,9 +174,9 @@ function mixCorners(
     if (share === 0) continue;
     shares[corner] = 0;
     const point = points[corner]!;
-    x += share * ((corner & 1) + REACH * displacements[point * 3]!);
-    y += share * (((corner >> 1) & 1) + REACH * displacements[point * 3 + 1]!);
-    z += share * ((corner >> 2) + REACH * displacements[point * 3 + 2]!);
+    x += share * ((corner & 1) + POINT_REACH * displacements[point * 3]!);
+    y += share * (((corner >> 1) & 1) + POINT_REACH * displacements[point * 3 + 1]!);
+    z += share * ((corner >> 2) + POINT_REACH * displacements[point * 3 + 2]!);
     if (attributes === null) continue;
     red += share * attributes[point * 6]!;
     green += share * attributes[point * 6 + 1]!;

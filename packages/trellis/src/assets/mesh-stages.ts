@@ -1,5 +1,5 @@
 /**
- * Mesh extraction in three stages, so that a device need not hand over all predictions.
+ * Mesh extraction on the host in three stages, so that most predictions need not be looked at.
  *
  * The first stage wants the cells alone and can run while a network still computes; the second wants the eight distances
  * of every cell; the third wants the rest where the surface is, as rows that the second has named. `extractMesh` is the
@@ -10,25 +10,18 @@ import { CELL_WEIGHTS } from './cell-record.ts';
 import { checkCoords } from './coordinates.ts';
 import { findSurface, type SurfaceCells } from './flexicubes-cells.ts';
 import {
-  addDistances,
   arrangeCells,
   arrangeVoxels,
-  emptySums,
   insidePoints,
+  sumDistances,
   type CellGrid,
 } from './flexicubes-grid.ts';
-import {
-  describePoints,
-  rowsOfSurface,
-  type CrossedPoints,
-  type PointListTaker,
-} from './flexicubes-points.ts';
+import { describePoints, rowsOfSurface, type CrossedPoints } from './flexicubes-points.ts';
 import { connectQuads } from './flexicubes-quads.ts';
 import {
   numberVertices,
   placeDualVertices,
   type SurfacePredictions,
-  type VertexNumbers,
 } from './flexicubes-vertices.ts';
 import type { Mesh } from './mesh.ts';
 import { MAX_LATTICE_RESOLUTION, type SparseLattice } from './sparse-lattice.ts';
@@ -73,9 +66,6 @@ export interface MeshSurface {
     readonly lattice: SparseLattice;
     readonly surface: SurfaceCells;
     readonly points: CrossedPoints;
-    readonly numbers: VertexNumbers;
-    /** Looks the points up, handing out the lists of `pointCorners` on the way. */
-    readonly describe: (take: PointListTaker) => CrossedPoints;
   };
 }
 
@@ -91,7 +81,7 @@ export function arrangeMeshCells(
   rows: number,
   options: Partial<MeshExtractionOptions> = {},
 ): MeshCells {
-  const resolution = checkResolution(options);
+  const resolution = checkResolution('extractMesh', options);
   const width = checkCoords('extractMesh', coords, rows, resolution);
   const grid = arrangeCells(coords, width, resolution);
   if ('duplicate' in grid) {
@@ -116,7 +106,7 @@ export function arrangeMeshVoxels(
   rows: number,
   options: Partial<MeshExtractionOptions> = {},
 ): MeshCells {
-  const resolution = checkResolution(options);
+  const resolution = checkResolution('arrangeMeshVoxels', options);
   if (resolution % CELLS_PER_VOXEL_EDGE !== 0) {
     throw new InputError(
       `arrangeMeshVoxels: resolution must be a multiple of ${CELLS_PER_VOXEL_EDGE}, got ${resolution}.`,
@@ -136,13 +126,13 @@ export function arrangeMeshVoxels(
 const CELLS_PER_VOXEL_EDGE = 4;
 
 /** @throws InputError when there is no lattice of that resolution. */
-function checkResolution(options: Partial<MeshExtractionOptions>): number {
+function checkResolution(who: string, options: Partial<MeshExtractionOptions>): number {
   const { resolution } = { ...MESH_EXTRACTION_DEFAULTS, ...options };
   if (Number.isInteger(resolution) && resolution >= 1 && resolution <= MAX_LATTICE_RESOLUTION) {
     return resolution;
   }
   throw new InputError(
-    `extractMesh: resolution must be an integer from 1 to ${MAX_LATTICE_RESOLUTION}, got ${resolution}.`,
+    `${who}: resolution must be an integer from 1 to ${MAX_LATTICE_RESOLUTION}, got ${resolution}.`,
   );
 }
 
@@ -158,49 +148,16 @@ export function findMeshSurface(
   stride = 8,
 ): MeshSurface {
   checkLength('distances', distances, count, stride);
-  const sums = emptySums(grid);
-  addDistances(grid, sums, distances, stride, 0);
-  return surfaceOfSums(grid, sums);
-}
-
-/** The same from distances that were summed already. @internal */
-export function surfaceOfSums(grid: CellGrid, sums: Float32Array): MeshSurface {
+  const sums = sumDistances(grid, distances, stride);
   const { lattice } = grid;
   const { surface, ends } = findSurface(lattice, insidePoints(grid, sums));
-  // Points are looked up when they are first asked for, so that a device can meanwhile gather what belongs to the cells.
-  let known: CrossedPoints | undefined;
-  let corners: Int32Array | undefined;
-  const describe = (take: PointListTaker): CrossedPoints =>
-    (known = describePoints(grid, sums, ends, take));
-  const points = (): CrossedPoints => known ?? describe(() => {});
+  const points = describePoints(grid, sums, ends);
   return {
     cellRows: rowsOfSurface(grid, surface),
-    get pointCorners() {
-      return (corners ??= joinLists(describe));
-    },
-    get pointShares() {
-      return points().shares;
-    },
-    parts: {
-      lattice,
-      surface,
-      numbers: numberVertices(surface),
-      describe,
-      get points() {
-        return points();
-      },
-    },
+    pointCorners: points.corners,
+    pointShares: points.shares,
+    parts: { lattice, surface, points },
   };
-}
-
-/** The eight lists in one array. */
-function joinLists(describe: (take: PointListTaker) => void): Int32Array {
-  let all = new Int32Array(0);
-  describe((list, k) => {
-    if (k === 0) all = new Int32Array(8 * list.length);
-    all.set(list, k * list.length);
-  });
-  return all;
 }
 
 /**
@@ -209,33 +166,15 @@ function joinLists(describe: (take: PointListTaker) => void): Int32Array {
  * @throws ShapeError when the predictions do not fit the surface.
  */
 export function buildSurfaceMesh(
-  surface: MeshSurface,
+  { parts: { lattice, surface, points } }: MeshSurface,
   predictions: SurfacePredictions,
-): ExtractedMesh {
-  const { weights } = predictions;
-  const diagonals = new Float32Array(surface.cellRows.length);
-  for (let s = 0; s < diagonals.length; s++) diagonals[s] = weights[(s + 1) * CELL_WEIGHTS - 1]!;
-  return placeVertices(surface, predictions, connectVertices(surface, diagonals));
-}
-
-/** The faces. @param diagonals `[S]` last column of the weights. @internal */
-export function connectVertices(
-  { parts: { lattice, surface, points, numbers } }: MeshSurface,
-  diagonals: Float32Array,
-): Uint32Array {
-  return connectQuads(lattice, surface, points, numbers, diagonals);
-}
-
-/** The mesh with these faces. @internal */
-export function placeVertices(
-  { parts: { lattice, surface, points, numbers } }: MeshSurface,
-  predictions: SurfacePredictions,
-  faces: Uint32Array,
 ): ExtractedMesh {
   const { weights, displacements, attributes } = predictions;
   checkLength('weights', weights, surface.count, CELL_WEIGHTS);
   checkLength('displacements', displacements, points.count, 3);
   if (attributes !== null) checkLength('attributes', attributes, points.count, 6);
+  const numbers = numberVertices(surface);
+  const faces = connectQuads(lattice, surface, points, numbers, weights);
   const { positions, ...columns } = placeDualVertices(
     lattice,
     surface,

@@ -18,9 +18,9 @@ export const BLOCK_WORDS = 2;
 export const MAX_LATTICE_RESOLUTION = 1024;
 
 /** `[64, 8]` by place in a block and corner: 64 times the step to the corner's block, plus its place in there. */
-const CORNER_PLACES = stepTable(1);
+export const CORNER_PLACES: Uint16Array = stepTable(1);
 /** Likewise the cells that have the point as that corner. */
-const CELL_PLACES = stepTable(-1);
+export const CELL_PLACES: Uint16Array = stepTable(-1);
 
 /** `[64]` 1 for the cells that have all corners in their own block. */
 const INNER_CELLS = Uint8Array.from({ length: BLOCK_SLOTS }, (_, place) =>
