@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -55,8 +56,11 @@ constexpr uint32_t kEpilogueBias = 4;
 constexpr uint32_t kEpilogueGelu = 32;
 
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
-constexpr int kCandidates = 8;
+constexpr int kCandidates = 16;
+constexpr int kTimedRounds = 4;
 constexpr int kTimedRuns = 5;
+// Candidates that took longer than the best by this factor are not timed again.
+constexpr float kStillPromising = 1.2f;
 // Alignment in bytes beyond which no algorithm asks for more.
 constexpr uint32_t kMaxAlignment = 256;
 // Sequences of ever-changing lengths must not fill the host's memory.
@@ -297,22 +301,32 @@ class Stopwatch {
 };
 
 // The fastest of the candidates. `run` enqueues the product on a stream by an algorithm and returns its status.
+//
+// The clocks of an idle chip rise while the first candidates run, so all run once before any is timed, and those that
+// come close to the best are timed in turns.
 template <typename Run>
 Algorithm fastest(const std::vector<HeuristicResult>& candidates, cudaStream_t stream, Run run) {
-  Stopwatch watch(stream);
-  float best = 0.f;
-  const Algorithm* chosen = nullptr;
+  struct Timed {
+    const Algorithm* algorithm;
+    float ms;
+  };
+  std::vector<Timed> left;
   for (const HeuristicResult& candidate : candidates) {
-    if (run(candidate.algorithm, stream) != 0) continue;
-    watch.start();
-    for (int r = 0; r < kTimedRuns; r++) run(candidate.algorithm, stream);
-    const float ms = watch.stop();
-    if (chosen != nullptr && ms >= best) continue;
-    best = ms;
-    chosen = &candidate.algorithm;
+    if (run(candidate.algorithm, stream) == 0) left.push_back({&candidate.algorithm, INFINITY});
   }
-  if (chosen == nullptr) throw std::runtime_error("cuBLASLt ran none of its algorithms for this product");
-  return *chosen;
+  if (left.empty()) throw std::runtime_error("cuBLASLt ran none of its algorithms for this product");
+  Stopwatch watch(stream);
+  for (int round = 0; round < kTimedRounds && left.size() > 1; round++) {
+    for (Timed& timed : left) {
+      watch.start();
+      for (int r = 0; r < kTimedRuns; r++) run(*timed.algorithm, stream);
+      timed.ms = std::min(timed.ms, watch.stop());
+    }
+    std::sort(left.begin(), left.end(), [](const Timed& x, const Timed& y) { return x.ms < y.ms; });
+    const float limit = left.front().ms * kStillPromising;
+    while (left.back().ms > limit) left.pop_back();
+  }
+  return *left.front().algorithm;
 }
 
 // Plans by product and algorithms by family, shared by all devices of the process.

@@ -26,7 +26,8 @@ template <typename T>
 void launch_sequences(const Call& call, const AttentionParams& p, AttentionKernel<T> kernel, int rows, int threads,
                       int bytes) {
   if (bytes > 0) call.device.allow_shared(reinterpret_cast<const void*>(kernel), bytes);
-  for_sequences(p, rows, [&](dim3 grid, int first) {
+  for_sequences(p, [&](int count, int first) {
+    const dim3 grid(ceil_div(p.max_q, rows), p.heads, count);
     kernel<<<grid, threads, bytes, call.stream>>>(call.in<T>(0), call.in<T>(1), call.in<T>(2),
                                                   call.in<int32_t>(3) + first, call.in<int32_t>(4) + first,
                                                   call.out<T>(5), p);

@@ -11,11 +11,11 @@ namespace pergola {
 // The sequences of one launch: one axis of its grid.
 constexpr int kMaxSequences = 65535;
 
-// Calls `launch` with the grid and the first sequence of each launch, `rows` query rows in each block.
+// Calls `launch` with the number of sequences and the first sequence of each launch.
 template <typename Launch>
-void for_sequences(const AttentionParams& p, int rows, Launch launch) {
+void for_sequences(const AttentionParams& p, Launch launch) {
   for (int first = 0; first < p.sequences; first += kMaxSequences) {
-    launch(dim3(ceil_div(p.max_q, rows), p.heads, std::min(kMaxSequences, p.sequences - first)), first);
+    launch(std::min(kMaxSequences, p.sequences - first), first);
   }
 }
 

@@ -1,7 +1,8 @@
 // Flash attention for Hopper whose tensor cores need not wait for copies or softmax: one thread starts the copies, the
 // other warpgroups multiply.
 //
-// One block computes 64 query rows per multiplying warpgroup, of one head of one sequence. The copy engine fills rings of
+// One block computes 64 query rows per multiplying warpgroup, of one head of one sequence; blocks of fewer rows leave
+// warpgroups out. The copy engine fills rings of
 // K and V tiles; barriers in shared memory say which tiles are full and which are empty. A warpgroup starts the scores of
 // the next tile and the values of the last one together, and computes the softmax of the next while the values are under
 // way. The warpgroups also start their products one after the other, so that one's softmax runs under another's products
@@ -23,7 +24,32 @@ struct AttentionMaps {
   HeadMaps q, k, v;
 };
 
+// How the rows of a sequence are divided among blocks. The blocks of all tall tiles come before those of the low ones,
+// which find room where the last tall ones leave multiprocessors idle.
+struct RowTiles {
+  // Tiles of a head with 64 rows for each warpgroup,
+  int32_t tall;
+  // and behind them tiles of fewer rows.
+  int32_t low;
+  int32_t low_rows;
+};
+
 namespace attention_detail {
+
+// The place of a block in the order of all.
+struct BlockPlace {
+  int head;
+  int first_row;
+  int height;
+};
+
+template <int Rows>
+__device__ __forceinline__ BlockPlace block_place(const RowTiles& tiles, int heads) {
+  const int low = static_cast<int>(blockIdx.x) - tiles.tall * heads;
+  if (low >= 0) return {low / tiles.low, tiles.tall * Rows + low % tiles.low * tiles.low_rows, tiles.low_rows};
+  const int tall = blockIdx.x;
+  return {tall / tiles.tall, tall % tiles.tall * Rows, Rows};
+}
 
 __device__ __forceinline__ void copy_box(uint32_t target, const CUtensorMap& map, int channel, int row, int head,
                                          uint32_t barrier) {
@@ -111,7 +137,8 @@ constexpr int multiplying_registers(int warpgroups) { return warpgroups == 3 ? 1
 template <typename T, int D, int Keys, int Stages, int Warpgroups>
 __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
     attention_pipelined(const __grid_constant__ AttentionMaps maps, const int32_t* __restrict__ offsets_q,
-                        const int32_t* __restrict__ offsets_k, T* __restrict__ out, AttentionParams p) {
+                        const int32_t* __restrict__ offsets_k, T* __restrict__ out, AttentionParams p,
+                        RowTiles row_tiles) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using namespace attention_detail;
   constexpr int Rows = Warpgroups * 64;
@@ -119,9 +146,12 @@ __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
   static_assert(Stages >= 2, "K of the next tile is loaded while V of the last is multiplied");
   extern __shared__ uint8_t raw[];
   __shared__ uint64_t barriers[1 + 4 * Stages];
-  const int head = blockIdx.y;
-  const BlockSpan span = block_span<Rows, Keys>(offsets_q, offsets_k, p);
+  const BlockPlace place = block_place<Rows>(row_tiles, p.heads);
+  const int head = place.head;
+  const BlockSpan span = span_of_rows<Keys>(blockIdx.z, place.first_row, place.height, offsets_q, offsets_k, p);
   if (span.rows <= 0) return;
+  // Warpgroups that have rows.
+  const int active = (span.rows + 63) / 64;
 
   const uint32_t q_tile = (static_cast<uint32_t>(__cvta_generic_to_shared(raw)) + 1023) & ~1023u;
   constexpr uint32_t tile_bytes = Keys * D * 2;
@@ -141,8 +171,8 @@ __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
       barrier::init(k_full(i), 1);
       barrier::init(v_full(i), 1);
       // One lane of each multiplying warp gives a tile back.
-      barrier::init(k_empty(i), Warpgroups * 4);
-      barrier::init(v_empty(i), Warpgroups * 4);
+      barrier::init(k_empty(i), active * 4);
+      barrier::init(v_empty(i), active * 4);
     }
     barrier::publish();
   }
@@ -167,6 +197,7 @@ __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
     }
     return;
   }
+  if (warp >= active * 4) return;
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(multiplying_registers(Warpgroups)));
 
   const int64_t out_row = static_cast<int64_t>(p.heads) * p.dim;
@@ -188,12 +219,12 @@ __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
   };
   // Named barrier 1 + n lets warpgroup n begin; it is met by those 128 threads and the 128 that were before them.
   const auto begin_turn = [&] {
-    barrier::named_sync(1 + warpgroup, 256);
+    if (active > 1) barrier::named_sync(1 + warpgroup, 256);
     wgmma::fence();
   };
   const auto end_turn = [&](bool last) {
-    const bool end = warpgroup == Warpgroups - 1;
-    if (!last || !end) barrier::named_arrive(end ? 1 : 2 + warpgroup, 256);
+    const bool end = warpgroup == active - 1;
+    if (active > 1 && (!last || !end)) barrier::named_arrive(end ? 1 : 2 + warpgroup, 256);
   };
   const auto await_values = [&](int tile) {
     barrier::wait(v_full(tile), parity(tile));
@@ -205,7 +236,7 @@ __global__ void __launch_bounds__((Warpgroups + 1) * 128, 1)
   };
 
   if (span.tiles > 0) {
-    if (warpgroup == Warpgroups - 1) barrier::named_arrive(1, 256);
+    if (active > 1 && warpgroup == active - 1) barrier::named_arrive(1, 256);
     barrier::wait(q_full, 0);
     barrier::wait(k_full(0), parity(0));
     begin_turn();

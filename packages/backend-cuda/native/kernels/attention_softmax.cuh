@@ -65,19 +65,26 @@ struct BlockSpan {
   int tiles;
 };
 
-template <int Rows, int Keys>
-__device__ __forceinline__ BlockSpan block_span(const int32_t* __restrict__ offsets_q,
-                                                const int32_t* __restrict__ offsets_k, const AttentionParams& p) {
-  const int sequence = blockIdx.z;
+// Of a block that computes up to `height` rows of a sequence from `first_row` on.
+template <int Keys>
+__device__ __forceinline__ BlockSpan span_of_rows(int sequence, int first_row, int height,
+                                                  const int32_t* __restrict__ offsets_q,
+                                                  const int32_t* __restrict__ offsets_k, const AttentionParams& p) {
   const int q_begin = offsets_q[sequence];
   const int q_count = offsets_q[sequence + 1] - q_begin;
   const int k_begin = offsets_k[sequence];
   const int k_count = offsets_k[sequence + 1] - k_begin;
-  const int first_row = blockIdx.x * Rows;
-  const int rows = min(Rows, q_count - first_row);
+  const int rows = min(height, q_count - first_row);
   int tiles = (k_count + Keys - 1) / Keys;
   if (p.causal) tiles = min(tiles, (first_row + rows + Keys - 1) / Keys);
   return {first_row, rows, q_begin, k_begin, k_count, tiles};
+}
+
+// Where all blocks are `Rows` high.
+template <int Rows, int Keys>
+__device__ __forceinline__ BlockSpan block_span(const int32_t* __restrict__ offsets_q,
+                                                const int32_t* __restrict__ offsets_k, const AttentionParams& p) {
+  return span_of_rows<Keys>(blockIdx.z, blockIdx.x * Rows, Rows, offsets_q, offsets_k, p);
 }
 
 template <typename T>
