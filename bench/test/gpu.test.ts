@@ -1,6 +1,7 @@
 import { createCpuDevice, matmul } from '@pergola/core';
 import { expect, test } from 'vitest';
 import type { GpuCase } from '../src/gpu/case.ts';
+import { hostGrowth } from '../src/gpu/endurance.ts';
 import { figuresOf } from '../src/gpu/figures.ts';
 import { formatGpuResult, runGpuCase } from '../src/gpu/run.ts';
 
@@ -68,4 +69,13 @@ test('a time is judged by the bounds', () => {
   expect(line(2.5, 3, 2)).toContain('must met');
   expect(line(6, 3, 2)).toContain('2.00x must');
   expect(line(6, undefined, 4)).toContain('1.50x aim');
+});
+
+test('garbage that comes and goes is no growth of the process', () => {
+  const growth = (...megabytes: number[]): number =>
+    hostGrowth(megabytes.map((hostBytes) => ({ hostBytes })));
+  // The first sample, in which pools fill, does not count.
+  expect(growth(500, 1020, 1000, 1045, 1030, 1001, 1030)).toBe(1);
+  expect(growth(1000, 1010, 1020, 1030, 1040, 1050, 1060)).toBe(1040 - 1010);
+  expect(growth(1000)).toBe(0);
 });

@@ -13,7 +13,7 @@ import { IMAGE_TOKENS, PUBLISHED_SAMPLER } from './published-networks.ts';
 import { CONDITION_CHANNELS, publishedNetwork, randomTensor } from './network-cases.ts';
 
 /** Memory at one moment. */
-interface Sample {
+export interface Sample {
   readonly done: number;
   readonly liveBytes: number;
   readonly peakBytes: number;
@@ -22,7 +22,7 @@ interface Sample {
   readonly hostBytes: number;
 }
 
-/** What is repeated, and what it grew by after the first tenth, in which pools and caches fill. */
+/** What is repeated, and what it grew by after the first sample, in which pools and caches fill. */
 export interface Endurance {
   readonly name: string;
   readonly samples: readonly Sample[];
@@ -67,9 +67,20 @@ async function repeat(
   const growth = {
     liveBytes: last.liveBytes - first.liveBytes,
     pooledBytes: last.pooledBytes - first.pooledBytes,
-    hostBytes: last.hostBytes - first.hostBytes,
+    hostBytes: hostGrowth(samples),
   };
   return { name, samples, growth };
+}
+
+/**
+ * Growth of the process after the first sample: from the first half of the rest to the second, by the smallest of each,
+ * since what lies above it is garbage that was not collected yet.
+ */
+export function hostGrowth(samples: readonly Pick<Sample, 'hostBytes'>[]): number {
+  const settled = samples.slice(1).map(({ hostBytes }) => hostBytes);
+  if (settled.length < 2) return 0;
+  const middle = Math.floor(settled.length / 2);
+  return Math.min(...settled.slice(middle)) - Math.min(...settled.slice(0, middle));
 }
 
 /** Steps of the structure flow of published size, guided, in runs of the sampler. */
