@@ -58,7 +58,9 @@ constexpr uint32_t kEpilogueGelu = 32;
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr int kCandidates = 16;
 constexpr int kTimedRounds = 4;
+// Calls of a candidate in a round where one takes less than so many milliseconds; longer ones need no repetition.
 constexpr int kTimedRuns = 5;
+constexpr float kShortMs = 0.5f;
 // Candidates that took longer than the best by this factor are not timed again.
 constexpr float kStillPromising = 1.2f;
 // Alignment in bytes beyond which no algorithm asks for more.
@@ -316,12 +318,14 @@ Algorithm fastest(const std::vector<HeuristicResult>& candidates, cudaStream_t s
   }
   if (left.empty()) throw std::runtime_error("cuBLASLt ran none of its algorithms for this product");
   Stopwatch watch(stream);
+  const auto time = [&](const Algorithm& algorithm, int runs) {
+    watch.start();
+    for (int r = 0; r < runs; r++) run(algorithm, stream);
+    return watch.stop();
+  };
+  const int runs = time(*left.front().algorithm, 1) < kShortMs ? kTimedRuns : 1;
   for (int round = 0; round < kTimedRounds && left.size() > 1; round++) {
-    for (Timed& timed : left) {
-      watch.start();
-      for (int r = 0; r < kTimedRuns; r++) run(*timed.algorithm, stream);
-      timed.ms = std::min(timed.ms, watch.stop());
-    }
+    for (Timed& timed : left) timed.ms = std::min(timed.ms, time(*timed.algorithm, runs));
     std::sort(left.begin(), left.end(), [](const Timed& x, const Timed& y) { return x.ms < y.ms; });
     const float limit = left.front().ms * kStillPromising;
     while (left.back().ms > limit) left.pop_back();
