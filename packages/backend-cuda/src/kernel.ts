@@ -25,7 +25,7 @@ export interface CudaContext {
   readonly capability: number;
   /** f32 products may round their operands to TF32. */
   readonly tf32: boolean;
-  /** Why there are no matrix products, or an empty text. */
+  /** Why cuBLASLt cannot be used, or an empty text. */
   readonly productObstacle: string;
 }
 

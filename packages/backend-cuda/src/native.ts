@@ -45,7 +45,7 @@ export interface NativeAddon {
   readonly NativeDevice: new (ordinal: number, development: boolean) => NativeDevice;
   /** Devices the driver offers, or 0 with the driver's reason. */
   probe(): { readonly count: number; readonly reason: string };
-  /** Why there are no matrix products, or an empty text. Looks for cuBLASLt. */
+  /** Why cuBLASLt cannot be used, or an empty text; looks for it. */
   products(): string;
   /** Id of a launcher, or -1. */
   launcher(name: string): number;

@@ -1,10 +1,16 @@
-/** matmul and linear through cuBLASLt. Transposed operands are read in place. */
+/**
+ * matmul and linear: through cuBLASLt where it was found, else by kernels of our own: `wgmma` on Hopper or `mma` for half
+ * types, `tiled` for everything else. Transposed operands are read in place.
+ */
 import {
   broadcastStrides,
   bytesPerElement,
   contiguousStrides,
   sizeOf,
+  UnsupportedOpError,
+  type Activation,
   type Binding,
+  type DType,
   type KernelCall,
   type LinearAttrs,
   type TensorLayout,
@@ -21,7 +27,13 @@ import { fitsIndices } from '../limits.ts';
 import { mergeAxes, type MergedAxes } from '../merge-axes.ts';
 import { ParamBlock } from '../params.ts';
 
-// In the order of the enum in native/kernels/matmul.cu.
+// In the order of the enum in native/kernels/matmul.cu; the best first.
+const STRATEGIES = ['cublaslt', 'wgmma', 'mma', 'tiled'] as const;
+// Halves in one 16-byte copy.
+const VECTOR = 8;
+// Compute capability 9.0, the one with wgmma.
+const HOPPER = 90;
+// In the order of the enum in native/kernels/matmul_product.cuh.
 const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu', 'geluTanh', 'quickGelu'] as const;
 
 /** How cuBLASLt addresses the last two axes: rows `leading` apart, or columns when stored transposed. */
@@ -43,9 +55,68 @@ function matrixStorage({ shape, strides }: TensorLayout): MatrixStorage | undefi
   return undefined;
 }
 
-/** Why there are no products, or true. */
-function hasProducts({ productObstacle }: CudaContext): true | string {
-  return productObstacle === '' || productObstacle;
+/** One product as the launcher sees it. */
+interface Product {
+  readonly dtype: DType;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly left: MatrixStorage;
+  readonly right: MatrixStorage;
+  /** Matrices of the batch, and elements from one to the next. */
+  readonly batch: readonly [count: number, left: number, right: number];
+  readonly activation: Activation;
+}
+
+/** Why a strategy cannot serve a product, or undefined. */
+function obstacle(
+  strategy: (typeof STRATEGIES)[number],
+  { dtype, n, k, left, right, batch }: Product,
+  { capability, productObstacle }: CudaContext,
+): string | undefined {
+  if (strategy === 'tiled') return undefined;
+  if (strategy === 'cublaslt') return productObstacle === '' ? undefined : productObstacle;
+  if (dtype === 'f32') return 'it serves half types';
+  if (left.transposed) return 'its left operand must be stored row by row';
+  const whole = [k, right.transposed ? k : n, left.leading, right.leading, ...batch.slice(1)];
+  if (whole.some((extent) => extent % VECTOR !== 0)) return `rows must be multiples of ${VECTOR}`;
+  if (strategy === 'mma') return undefined;
+  if (capability !== HOPPER) return 'it needs compute capability 9.0';
+  return right.transposed ? undefined : 'its right operand must be stored transposed';
+}
+
+/** @throws UnsupportedOpError when a forced strategy cannot serve the product. */
+function chooseStrategy(
+  op: string,
+  product: Product,
+  context: CudaContext,
+  forced: string | undefined,
+): number {
+  const chosen = STRATEGIES.findIndex((strategy) =>
+    forced === undefined ? obstacle(strategy, product, context) === undefined : strategy === forced,
+  );
+  const reason = obstacle(STRATEGIES[chosen]!, product, context);
+  if (reason === undefined) return chosen;
+  throw new UnsupportedOpError(`${op}: strategy ${forced} cannot serve this call: ${reason}.`);
+}
+
+function packProduct(
+  op: string,
+  product: Product,
+  context: CudaContext,
+  strategy: string | undefined,
+): ParamBlock {
+  const { dtype, m, n, k, left, right, batch, activation } = product;
+  return new ParamBlock()
+    .int(m, n, k)
+    .int(left.leading, right.leading)
+    .bool(left.transposed)
+    .bool(right.transposed)
+    .int(...batch)
+    .dtype(dtype)
+    .bool(context.tf32)
+    .int(ACTIVATIONS.indexOf(activation))
+    .int(chooseStrategy(op, product, context, strategy));
 }
 
 /** Strides of an operand along the batch axes of the result. */
@@ -86,23 +157,28 @@ function planZeros(call: KernelCall, context: CudaContext): LaunchPlan {
   return planLaunch(context, 'full', call, new ParamBlock().int(0, words), 0);
 }
 
-function planProducts(call: KernelCall, context: CudaContext): readonly ProductLaunch[] {
+function planProducts(
+  call: KernelCall,
+  context: CudaContext,
+  strategy: string | undefined,
+): readonly ProductLaunch[] {
   const [a, b] = call.inputs as readonly [TensorLayout, TensorLayout];
   const out = call.outputs[0]!.shape;
   const batch = out.slice(0, -2);
   const whole = contiguousStrides(out).slice(0, -2);
   const axes = mergeAxes(batch, [batchStrides(a, batch), batchStrides(b, batch), whole]);
-  const [left, right] = [matrixStorage(a)!, matrixStorage(b)!];
-  const params = new ParamBlock()
-    .int(out.at(-2)!, out.at(-1)!, a.shape.at(-1)!)
-    .int(left.leading, right.leading)
-    .bool(left.transposed)
-    .bool(right.transposed)
-    .int(axes.extents.at(-1)!, axes.strides[0]!.at(-1)!, axes.strides[1]!.at(-1)!)
-    .dtype(a.dtype)
-    .bool(context.tf32)
-    .int(ACTIVATIONS.indexOf('none'));
+  const product: Product = {
+    dtype: a.dtype,
+    m: out.at(-2)!,
+    n: out.at(-1)!,
+    k: a.shape.at(-1)!,
+    left: matrixStorage(a)!,
+    right: matrixStorage(b)!,
+    batch: [axes.extents.at(-1)!, axes.strides[0]!.at(-1)!, axes.strides[1]!.at(-1)!],
+    activation: 'none',
+  };
   // The launcher's third buffer is the bias, which a plain product has not.
+  const params = packProduct('matmul', product, context, strategy);
   const plan = planLaunch(context, 'matmul', call, params, 3);
   return launchStarts(axes).map((starts) => ({ plan, starts }));
 }
@@ -113,14 +189,12 @@ function moved(binding: Binding<CudaBuffer>, by: number): Binding<CudaBuffer> {
 
 export const matmulKernel: CudaKernel<object, MatmulPlan> = {
   op: 'matmul',
-  supports(call, context) {
-    const fits = fitsIndices(call);
-    return fits === true ? hasProducts(context) : fits;
-  },
+  strategies: STRATEGIES,
+  supports: fitsIndices,
   acceptsStrides: ({ inputs }) => inputs.every((operand) => matrixStorage(operand!) !== undefined),
-  prepare(call, context) {
+  prepare(call, context, strategy) {
     if (call.inputs[0]!.shape.at(-1) === 0) return { products: [], fill: planZeros(call, context) };
-    return { products: planProducts(call, context) };
+    return { products: planProducts(call, context, strategy) };
   },
   run({ products, fill }, [a, b], [out], context) {
     if (fill !== undefined) runLaunch(fill, [], [out!], context);
@@ -133,20 +207,22 @@ export const matmulKernel: CudaKernel<object, MatmulPlan> = {
 
 export const linearKernel: CudaKernel<LinearAttrs> = {
   op: 'linear',
-  supports: ({ inputs: [x] }, context) =>
-    x!.shape.at(-1) === 0 ? 'it sums nothing' : hasProducts(context),
-  prepare(call, context) {
+  strategies: STRATEGIES,
+  supports: ({ inputs: [x] }) => (x!.shape.at(-1) === 0 ? 'it sums nothing' : true),
+  prepare(call, context, strategy) {
     const [x, weight] = call.inputs;
     const [columns, depth] = weight!.shape as [number, number];
-    const params = new ParamBlock()
-      .int(sizeOf(x!.shape) / depth, columns, depth)
-      .int(depth, depth)
-      .bool(false)
-      .bool(true)
-      .int(1, 0, 0)
-      .dtype(x!.dtype)
-      .bool(context.tf32)
-      .int(ACTIVATIONS.indexOf(call.attrs.activation));
+    const product: Product = {
+      dtype: x!.dtype,
+      m: sizeOf(x!.shape) / depth,
+      n: columns,
+      k: depth,
+      left: { leading: depth, transposed: false },
+      right: { leading: depth, transposed: true },
+      batch: [1, 0, 0],
+      activation: call.attrs.activation,
+    };
+    const params = packProduct('linear', product, context, strategy);
     return planLaunch(context, 'matmul', call, params, 3);
   },
   run: runLaunch,
