@@ -46,7 +46,9 @@ async function extract(
 
 function farthest(a: Float32Array | null, b: Float32Array | null): number {
   expect(a?.length).toBe(b?.length);
-  return (a ?? []).reduce((worst, value, i) => Math.max(worst, Math.abs(value - b![i]!)), 0);
+  let worst = 0;
+  for (let i = 0; i < (a?.length ?? 0); i++) worst = Math.max(worst, Math.abs(a![i]! - b![i]!));
+  return worst;
 }
 
 function expectSame(mesh: ExtractedMesh, expected: ExtractedMesh): void {
