@@ -12,25 +12,28 @@ namespace {
 // In the order of the strategies on the TypeScript side.
 enum Strategy : int32_t { Cublaslt = 0, Wgmma = 1, Mma = 2, Tiled = 3 };
 
-template <typename T>
-__global__ void activate_in_place(T* x, int64_t count, int32_t activation) {
+template <typename T, int32_t Kind>
+__global__ void activate_in_place(T* x, int64_t count) {
   const int64_t i = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
-  if (i < count) x[i] = static_cast<T>(activate(static_cast<float>(x[i]), activation));
+  if (i < count) x[i] = static_cast<T>(activate<Kind>(static_cast<float>(x[i])));
 }
 
 void multiply_by_library(const Call& call, const MatmulParams& p) {
-  const Product product{p.m,      p.n,      p.k,        p.lda,      p.ldb,     p.a_transposed, p.b_transposed,
-                        p.batch,  p.a_stride, p.b_stride, static_cast<int64_t>(p.m) * p.n, p.dtype, p.tf32};
+  const int64_t d_stride = static_cast<int64_t>(p.m) * p.n;
+  const Product product{p.m,     p.n,        p.k,        p.lda,    p.ldb,   p.a_transposed, p.b_transposed,
+                        p.batch, p.a_stride, p.b_stride, d_stride, p.dtype, p.tf32};
   const Epilogue epilogue = p.activation == Relu       ? Epilogue::Relu
                             : p.activation == GeluTanh ? Epilogue::GeluTanh
                                                        : Epilogue::None;
-  cublaslt_product(call.device, call.stream, product, call.buffers[0], call.buffers[1], call.buffers[2], call.buffers[3],
-                   epilogue);
+  void* d = call.buffers[3];
+  cublaslt_product(call.device, call.stream, product, call.buffers[0], call.buffers[1], call.buffers[2], d, epilogue);
   if (p.activation == None || epilogue != Epilogue::None) return;
-  const int64_t count = static_cast<int64_t>(p.batch) * p.m * p.n;
+  const int64_t count = p.batch * d_stride;
   with_float(p.dtype, [&](auto zero) {
     using T = decltype(zero);
-    activate_in_place<<<ceil_div(count, 256), 256, 0, call.stream>>>(static_cast<T*>(call.buffers[3]), count, p.activation);
+    with_activation(p.activation, [&](auto kind) {
+      activate_in_place<T, kind()><<<ceil_div(count, 256), 256, 0, call.stream>>>(static_cast<T*>(d), count);
+    });
   });
 }
 

@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
   using namespace matmul_mma_detail;
   extern __shared__ __align__(128) uint8_t raw[];
   const uint32_t shared = static_cast<uint32_t>(__cvta_generic_to_shared(raw));
-  const TilePlace place = tile_place<kMmaTile, kMmaTile>(p);
+  const TilePlace place = tile_place<kMmaTile, kMmaTile>(p, blockIdx.x);
   a += static_cast<int64_t>(blockIdx.z) * p.a_stride;
   b += static_cast<int64_t>(blockIdx.z) * p.b_stride;
   d += static_cast<int64_t>(blockIdx.z) * p.m * p.n;
@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
   const int warp = threadIdx.x / 32;
   const int warp_row = warp / 2 * 32;
   const int warp_column = warp % 2 * 64;
-  float sums[2][32] = {};
+  // By fragment of 8 columns, row and the one eight below, and column.
+  float sums[2][8][2][2] = {};
   for (int step = 0; step < steps; step++) {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(kMmaStages - 2) : "memory");
     // Also ends the reading of the slot that is written next, the one before this.
@@ -119,25 +120,24 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
         }
 #pragma unroll
         for (int m = 0; m < 2; m++) {
-          mma::multiply<T>(*reinterpret_cast<float(*)[4]>(sums[m] + n * 8), rows[m], pair[0], pair[1]);
-          mma::multiply<T>(*reinterpret_cast<float(*)[4]>(sums[m] + n * 8 + 4), rows[m], pair[2], pair[3]);
+          mma::multiply<T>(reinterpret_cast<float(&)[4]>(sums[m][n * 2]), rows[m], pair[0], pair[1]);
+          mma::multiply<T>(reinterpret_cast<float(&)[4]>(sums[m][n * 2 + 1]), rows[m], pair[2], pair[3]);
         }
       }
     }
   }
 
+  const int column = place.column + warp_column + lane % 4 * 2;
 #pragma unroll
   for (int m = 0; m < 2; m++) {
+    finish_sums<8, 2, 8>(sums[m], p, bias, column);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       const int row = place.row + warp_row + m * 16 + lane / 4 + half * 8;
       if (row >= p.m) continue;
       T* out = d + static_cast<int64_t>(row) * p.n;
 #pragma unroll
-      for (int i = 0; i < 8; i++) {
-        const int column = place.column + warp_column + i * 8 + lane % 4 * 2;
-        store_pair(out, p, bias, column, sums[m][i * 4 + half * 2], sums[m][i * 4 + half * 2 + 1]);
-      }
+      for (int i = 0; i < 8; i++) store_pair(out, p, column + i * 8, sums[m][i][half]);
     }
   }
 }
@@ -148,7 +148,8 @@ void launch_matmul_mma(const Call& call, const MatmulParams& p) {
   call.device.allow_shared(reinterpret_cast<const void*>(kernel), kMatmulMmaSharedBytes);
   for_matrices(p, [&](int first, int count) {
     const int64_t at = first;
-    kernel<<<dim3(tile_count<kMmaTile, kMmaTile>(p), 1, count), kMatmulMmaThreads, kMatmulMmaSharedBytes, call.stream>>>(
+    const dim3 grid(tile_count<kMmaTile, kMmaTile>(p), 1, count);
+    kernel<<<grid, kMatmulMmaThreads, kMatmulMmaSharedBytes, call.stream>>>(
         call.in<T>(0) + at * p.a_stride, call.in<T>(1) + at * p.b_stride, call.in<T>(2),
         call.out<T>(3) + at * p.m * p.n, p);
   });

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "launcher.h"
+#include "pack.cuh"
 
 namespace pergola {
 
@@ -29,37 +31,76 @@ struct MatmulParams {
   int32_t strategy;
 };
 
-__device__ __forceinline__ float activate(float x, int32_t activation) {
+template <int32_t Kind>
+__device__ __forceinline__ float activate(float x) {
+  // NaN stays NaN.
+  if constexpr (Kind == Relu) return x < 0.f ? 0.f : x;
+  if constexpr (Kind == Silu) return x / (1.f + __expf(-x));
+  if constexpr (Kind == Gelu) return 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
+  // 1 + tanh(u) is 2 / (1 + exp(-2 u)).
+  if constexpr (Kind == GeluTanh) return x / (1.f + __expf(-1.5957691216057308f * (x + 0.044715f * x * x * x)));
+  if constexpr (Kind == QuickGelu) return x / (1.f + __expf(-1.702f * x));
+  return x;
+}
+
+// Calls `body` with the activation as a constant: chosen once, not for every element.
+template <typename Body>
+__host__ __device__ __forceinline__ void with_activation(int32_t activation, Body body) {
   switch (activation) {
     case Relu:
-      // NaN stays NaN.
-      return x < 0.f ? 0.f : x;
+      return body(std::integral_constant<int32_t, Relu>{});
     case Silu:
-      return x / (1.f + __expf(-x));
+      return body(std::integral_constant<int32_t, Silu>{});
     case Gelu:
-      return 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
+      return body(std::integral_constant<int32_t, Gelu>{});
     case GeluTanh:
-      return 0.5f * x * (1.f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
+      return body(std::integral_constant<int32_t, GeluTanh>{});
     case QuickGelu:
-      return x / (1.f + __expf(-1.702f * x));
+      return body(std::integral_constant<int32_t, QuickGelu>{});
     default:
-      return x;
+      return body(std::integral_constant<int32_t, None>{});
   }
 }
 
-// Turns a sum into what is stored at a column.
-template <typename T>
-__device__ __forceinline__ float finish_sum(float sum, const T* bias, int column, int32_t activation) {
-  return activate(bias == nullptr ? sum : sum + static_cast<float>(bias[column]), activation);
+// Adds the bias to sums of which each row of a thread has `Pairs` pairs, `Step` columns apart, and activates them.
+template <int Pairs, int Rows, int Step, typename T>
+__device__ __forceinline__ void finish_sums(float (&sums)[Pairs][Rows][2], const MatmulParams& p, const T* bias,
+                                            int column) {
+  if (bias != nullptr) {
+#pragma unroll
+    for (int i = 0; i < Pairs; i++) {
+      const int at = column + i * Step;
+      const float first = at < p.n ? static_cast<float>(bias[at]) : 0.f;
+      const float second = at + 1 < p.n ? static_cast<float>(bias[at + 1]) : 0.f;
+#pragma unroll
+      for (int row = 0; row < Rows; row++) {
+        sums[i][row][0] += first;
+        sums[i][row][1] += second;
+      }
+    }
+  }
+  with_activation(p.activation, [&](auto kind) {
+#pragma unroll
+    for (int i = 0; i < Pairs; i++) {
+#pragma unroll
+      for (int row = 0; row < Rows; row++) {
+#pragma unroll
+        for (int e = 0; e < 2; e++) sums[i][row][e] = activate<kind()>(sums[i][row][e]);
+      }
+    }
+  });
 }
 
-// Stores two neighbouring sums of a row; the second only where the row has it.
+// Stores two neighbouring results of a row; the second only where the row has it.
 template <typename T>
-__device__ __forceinline__ void store_pair(T* row, const MatmulParams& p, const T* bias, int column, float first,
-                                           float second) {
+__device__ __forceinline__ void store_pair(T* row, const MatmulParams& p, int column, const float (&pair)[2]) {
   if (column >= p.n) return;
-  row[column] = static_cast<T>(finish_sum(first, bias, column, p.activation));
-  if (column + 1 < p.n) row[column + 1] = static_cast<T>(finish_sum(second, bias, column + 1, p.activation));
+  if (p.n % 2 == 0) {
+    store_pack<2>(row + column, Pack<T, 2>{static_cast<T>(pair[0]), static_cast<T>(pair[1])});
+    return;
+  }
+  row[column] = static_cast<T>(pair[0]);
+  if (column + 1 < p.n) row[column + 1] = static_cast<T>(pair[1]);
 }
 
 // Matrices of a batch are one axis of a launch grid.
@@ -71,20 +112,20 @@ void for_matrices(const MatmulParams& p, Launch launch) {
   for (int first = 0; first < p.batch; first += kMaxMatrices) launch(first, std::min(kMaxMatrices, p.batch - first));
 }
 
-// Tiles of D that a block computes: those of the same rows follow one another, so that A is read from the cache.
+// A tile of D. Those of the same rows follow one another, so that A is read from the cache.
 struct TilePlace {
   int row, column;
 };
 
 template <int Rows, int Columns>
-__device__ __forceinline__ TilePlace tile_place(const MatmulParams& p) {
+__device__ __forceinline__ TilePlace tile_place(const MatmulParams& p, int tile) {
   const int tiles = (p.n + Columns - 1) / Columns;
-  return {static_cast<int>(blockIdx.x / tiles) * Rows, static_cast<int>(blockIdx.x % tiles) * Columns};
+  return {tile / tiles * Rows, tile % tiles * Columns};
 }
 
 template <int Rows, int Columns>
-int tile_count(const MatmulParams& p) {
-  return ceil_div(p.m, Rows) * ceil_div(p.n, Columns);
+__host__ __device__ __forceinline__ int tile_count(const MatmulParams& p) {
+  return (p.m + Rows - 1) / Rows * ((p.n + Columns - 1) / Columns);
 }
 
 // False, and nothing is launched, where the copy engine cannot read the operands.

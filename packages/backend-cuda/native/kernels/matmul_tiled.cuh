@@ -41,18 +41,19 @@ __device__ __forceinline__ int item_at(int thread, int item) {
 }  // namespace matmul_tiled_detail
 
 template <typename T, bool ATransposed, bool BTransposed>
-__global__ void __launch_bounds__(kPlainThreads)
+__global__ void __launch_bounds__(kPlainThreads, 2)
     matmul_tiled(const T* __restrict__ a, const T* __restrict__ b, const T* __restrict__ bias, T* __restrict__ d,
                  MatmulParams p) {
   using namespace matmul_tiled_detail;
   __shared__ PlainTile a_tile, b_tile;
-  const TilePlace place = tile_place<kPlainTile, kPlainTile>(p);
+  const TilePlace place = tile_place<kPlainTile, kPlainTile>(p, blockIdx.x);
   a += static_cast<int64_t>(blockIdx.z) * p.a_stride;
   b += static_cast<int64_t>(blockIdx.z) * p.b_stride;
   d += static_cast<int64_t>(blockIdx.z) * p.m * p.n;
   const int row = threadIdx.x / 16;
   const int column = threadIdx.x % 16;
-  float sums[kPlainItems][kPlainItems] = {};
+  // By pair of columns, row, and column of the pair.
+  float sums[kPlainItems / 2][kPlainItems][2] = {};
   for (int start = 0; start < p.k; start += kPlainDepth) {
     __syncthreads();
     load<T, !ATransposed>(a_tile, a, p.lda, place.row, p.m, start, p.k);
@@ -68,18 +69,23 @@ __global__ void __launch_bounds__(kPlainThreads)
 #pragma unroll
       for (int i = 0; i < kPlainItems; i++) {
 #pragma unroll
-        for (int j = 0; j < kPlainItems; j++) sums[i][j] = fmaf(left[i], right[j], sums[i][j]);
+        for (int j = 0; j < kPlainItems; j++) sums[j / 2][i][j % 2] = fmaf(left[i], right[j], sums[j / 2][i][j % 2]);
       }
     }
   }
 #pragma unroll
-  for (int i = 0; i < kPlainItems; i++) {
-    const int at = place.row + item_at(row, i);
-    if (at >= p.m) continue;
+  for (int half = 0; half < 2; half++) {
+    auto& own = reinterpret_cast<float(&)[2][kPlainItems][2]>(sums[half * 2]);
+    const int first = place.column + item_at(column, half * 4);
+    finish_sums<2, kPlainItems, 2>(own, p, bias, first);
 #pragma unroll
-    for (int j = 0; j < kPlainItems; j += 2) {
-      store_pair(d + static_cast<int64_t>(at) * p.n, p, bias, place.column + item_at(column, j), sums[i][j],
-                 sums[i][j + 1]);
+    for (int i = 0; i < kPlainItems; i++) {
+      const int at = place.row + item_at(row, i);
+      if (at >= p.m) continue;
+#pragma unroll
+      for (int pair = 0; pair < 2; pair++) {
+        store_pair(d + static_cast<int64_t>(at) * p.n, p, first + pair * 2, own[pair][i]);
+      }
     }
   }
 }
@@ -90,7 +96,8 @@ void launch_matmul_tiled(const Call& call, const MatmulParams& p) {
                                      : (p.b_transposed ? matmul_tiled<T, false, true> : matmul_tiled<T, false, false>);
   for_matrices(p, [&](int first, int count) {
     const int64_t at = first;
-    kernel<<<dim3(tile_count<kPlainTile, kPlainTile>(p), 1, count), kPlainThreads, 0, call.stream>>>(
+    const dim3 grid(tile_count<kPlainTile, kPlainTile>(p), 1, count);
+    kernel<<<grid, kPlainThreads, 0, call.stream>>>(
         call.in<T>(0) + at * p.a_stride, call.in<T>(1) + at * p.b_stride, call.in<T>(2),
         call.out<T>(3) + at * p.m * p.n, p);
   });

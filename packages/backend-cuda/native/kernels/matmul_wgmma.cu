@@ -1,7 +1,8 @@
 // Matrix products of half types for Hopper: the copy engine fills a ring of tiles, two warpgroups multiply them.
 //
-// A is row-major and B stored transposed, so that the summed axis is contiguous in both. A block computes 128 rows, 64 for
-// each multiplying warpgroup, times BN columns in steps of 64.
+// A is row-major and B stored transposed, so that the summed axis is contiguous in both. A block computes tiles of 128
+// rows, 64 for each multiplying warpgroup, times BN columns in steps of 64, one after the other: the copies of the next
+// tile are under way while one is stored.
 #include "barrier.cuh"
 #include "device.h"
 #include "matmul_product.cuh"
@@ -34,7 +35,7 @@ constexpr int shared_bytes() {
 template <typename T, int BN, int Stages>
 __global__ void __launch_bounds__(kThreads, 1)
     matmul_wgmma(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map,
-                 const T* __restrict__ bias, T* __restrict__ d, MatmulParams p, int first_matrix) {
+                 const T* __restrict__ bias, T* __restrict__ d, MatmulParams p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint8_t raw[];
   __shared__ uint64_t barriers[2 * Stages];
@@ -46,9 +47,9 @@ __global__ void __launch_bounds__(kThreads, 1)
   const auto full = [first_barrier](int step) { return first_barrier + step % Stages * 8; };
   const auto empty = [first_barrier](int step) { return first_barrier + (Stages + step % Stages) * 8; };
   const auto parity = [](int step) { return (step / Stages) & 1; };
-  const TilePlace place = tile_place<kRows, BN>(p);
-  const int matrix = first_matrix + blockIdx.z;
   const int steps = (p.k + kDepth - 1) / kDepth;
+  const int tiles = tile_count<kRows, BN>(p);
+  const int64_t all = static_cast<int64_t>(tiles) * p.batch;
   if (threadIdx.x == 0) {
     for (int i = 0; i < Stages; i++) {
       barrier::init(full(i), 1);
@@ -63,55 +64,76 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int lane = threadIdx.x % 32;
   if (warp >= 8) {
     if (threadIdx.x != 256) return;
-    for (int step = 0; step < steps; step++) {
-      if (step >= Stages) barrier::wait(empty(step), parity(step - Stages));
-      barrier::arrive_expecting(full(step), stage_bytes);
-      // The same matrix for all is described as one.
-      copy_box(a_tile(step), a_map, step * kDepth, place.row, p.a_stride == 0 ? 0 : matrix, full(step));
-      copy_box(a_tile(step) + a_bytes, b_map, step * kDepth, place.column, p.b_stride == 0 ? 0 : matrix, full(step));
+    // Steps of all tiles of the block are counted through.
+    int at = 0;
+    for (int64_t tile = blockIdx.x; tile < all; tile += gridDim.x) {
+      const TilePlace place = tile_place<kRows, BN>(p, tile % tiles);
+      const int matrix = tile / tiles;
+      for (int step = 0; step < steps; step++, at++) {
+        if (at >= Stages) barrier::wait(empty(at), parity(at - Stages));
+        barrier::arrive_expecting(full(at), stage_bytes);
+        // The same matrix for all is described as one.
+        copy_box(a_tile(at), a_map, step * kDepth, place.row, p.a_stride == 0 ? 0 : matrix, full(at));
+        copy_box(a_tile(at) + a_bytes, b_map, step * kDepth, place.column, p.b_stride == 0 ? 0 : matrix, full(at));
+      }
     }
     return;
   }
 
   const int warpgroup = warp / 4;
-  float sums[BN / 2];
+  const auto give_back = [&](int at) {
+    if (lane == 0) barrier::arrive(empty(at));
+  };
+  // By fragment of 8 columns, row and the one eight below, and column.
+  float sums[BN / 8][2][2];
+  auto& flat = reinterpret_cast<float(&)[BN / 2]>(sums);
 #pragma unroll
-  for (int i = 0; i < BN / 2; i++) sums[i] = 0.f;
-  for (int step = 0; step < steps; step++) {
-    barrier::wait(full(step), parity(step));
-    const uint32_t a = a_tile(step) + warpgroup * 64 * kDepth * 2;
-    const uint32_t b = a_tile(step) + a_bytes;
-    wgmma::fence();
+  for (int i = 0; i < BN / 2; i++) flat[i] = 0.f;
+  int at = 0;
+  for (int64_t tile = blockIdx.x; tile < all; tile += gridDim.x) {
+    for (int step = 0; step < steps; step++, at++) {
+      barrier::wait(full(at), parity(at));
+      const uint32_t a = a_tile(at) + warpgroup * 64 * kDepth * 2;
+      const uint32_t b = a_tile(at) + a_bytes;
+      wgmma::fence();
 #pragma unroll
-    for (int k = 0; k < kDepth / 16; k++) {
-      wgmma::MultiplyShared<T, BN>::run(sums, wgmma::descriptor<kDepth>(a + k * 32), wgmma::descriptor<kDepth>(b + k * 32),
-                                        1);
+      for (int k = 0; k < kDepth / 16; k++) {
+        const int accumulate = step > 0 || k > 0 ? 1 : 0;
+        wgmma::MultiplyShared<T, BN>::run(flat, wgmma::descriptor<kDepth>(a + k * 32),
+                                          wgmma::descriptor<kDepth>(b + k * 32), accumulate);
+      }
+      wgmma::commit();
+      wgmma::wait<1>();
+      if (step > 0) give_back(at - 1);
     }
-    wgmma::commit();
-    wgmma::wait<1>();
-    if (step > 0 && lane == 0) barrier::arrive(empty(step - 1));
-  }
-  wgmma::wait<0>();
-  wgmma::settle(sums);
+    wgmma::wait<0>();
+    wgmma::settle(flat);
+    give_back(at - 1);
 
-  T* out = d + static_cast<int64_t>(matrix) * p.m * p.n;
-  const int row = place.row + warp * 16 + lane / 4;
+    const TilePlace place = tile_place<kRows, BN>(p, tile % tiles);
+    T* out = d + tile / tiles * p.m * p.n;
+    const int row = place.row + warp * 16 + lane / 4;
+    const int column = place.column + lane % 4 * 2;
+    finish_sums<BN / 8, 2, 8>(sums, p, bias, column);
 #pragma unroll
-  for (int i = 0; i < BN / 8; i++) {
-    const int column = place.column + i * 8 + lane % 4 * 2;
-    if (row < p.m) store_pair(out + static_cast<int64_t>(row) * p.n, p, bias, column, sums[4 * i], sums[4 * i + 1]);
-    if (row + 8 < p.m) {
-      store_pair(out + static_cast<int64_t>(row + 8) * p.n, p, bias, column, sums[4 * i + 2], sums[4 * i + 3]);
+    for (int half = 0; half < 2; half++) {
+      if (row + half * 8 >= p.m) continue;
+      T* out_row = out + static_cast<int64_t>(row + half * 8) * p.n;
+#pragma unroll
+      for (int i = 0; i < BN / 8; i++) store_pair(out_row, p, column + i * 8, sums[i][half]);
     }
   }
 #endif
 }
 
 // Describes the vectors of an operand, each with its summed axis contiguous.
-bool describe(CUtensorMap& map, const void* base, const MatmulParams& p, int vectors, int leading, int stride, int box) {
+bool describe(CUtensorMap& map, const void* base, const MatmulParams& p, int vectors, int leading, int stride,
+              int box) {
   const bool repeated = stride == 0 || p.batch == 1;
-  return describe_head_rows(
-      map, {base, p.dtype, vectors, repeated ? 1 : p.batch, p.k, leading, repeated ? leading * 8 : stride}, kDepth, box);
+  // The distance of matrices means nothing where there is one, but it must be a valid one.
+  const int matrices = repeated ? 1 : p.batch;
+  const int distance = repeated ? leading : stride;
+  return describe_head_rows(map, {base, p.dtype, vectors, matrices, p.k, leading, distance}, kDepth, box);
 }
 
 template <typename T, int BN, int Stages>
@@ -121,10 +143,9 @@ bool launch(const Call& call, const MatmulParams& p) {
   if (!describe(b_map, call.buffers[1], p, p.n, p.ldb, p.b_stride, BN)) return false;
   const auto kernel = matmul_wgmma<T, BN, Stages>;
   call.device.allow_shared(reinterpret_cast<const void*>(kernel), shared_bytes<BN, Stages>());
-  for_matrices(p, [&](int first, int count) {
-    kernel<<<dim3(tile_count<kRows, BN>(p), 1, count), kThreads, shared_bytes<BN, Stages>(), call.stream>>>(
-        a_map, b_map, call.in<T>(2), call.out<T>(3), p, first);
-  });
+  const int64_t tiles = static_cast<int64_t>(tile_count<kRows, BN>(p)) * p.batch;
+  const int blocks = static_cast<int>(std::min<int64_t>(tiles, call.device.properties().multiProcessorCount));
+  kernel<<<blocks, kThreads, shared_bytes<BN, Stages>(), call.stream>>>(a_map, b_map, call.in<T>(2), call.out<T>(3), p);
   return true;
 }
 
