@@ -11,6 +11,7 @@
 
 #include "attention_wgmma.cuh"
 #include "barrier.cuh"
+#include "bulk_copy.cuh"
 #include "tensor_map.h"
 
 namespace pergola {
@@ -49,15 +50,6 @@ __device__ __forceinline__ BlockPlace block_place(const RowTiles& tiles, int hea
   if (low >= 0) return {low / tiles.low, tiles.tall * Rows + low % tiles.low * tiles.low_rows, tiles.low_rows};
   const int tall = blockIdx.x;
   return {tall / tiles.tall, tall % tiles.tall * Rows, Rows};
-}
-
-__device__ __forceinline__ void copy_box(uint32_t target, const CUtensorMap& map, int channel, int row, int head,
-                                         uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];\n" ::"r"(
-          target),
-      "l"(&map), "r"(channel), "r"(row), "r"(head), "r"(barrier)
-      : "memory");
 }
 
 // Starts the copies of `Rows` rows of a head, laid out as load_tile does.

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "async_copy.cuh"
+
 namespace pergola {
 
 struct AttentionParams {
@@ -27,16 +29,6 @@ struct AttentionParams {
 };
 
 namespace attention_detail {
-
-__device__ __forceinline__ void copy16(uint32_t target, const void* source, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(target), "l"(source), "r"(bytes));
-}
-__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
-template <int N>
-__device__ __forceinline__ void copies_wait() {
-  asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
-}
 
 // The rows of Q of a warp as A fragments, straight from memory; rows from `rows` on and columns from `dim` on are zero.
 template <typename T, int D>

@@ -5,6 +5,7 @@
 // A 16-byte unit of eight channels belongs to one tap, so any multiple of eight input channels will do.
 #pragma once
 
+#include "async_copy.cuh"
 #include "conv_geometry.cuh"
 #include "device.h"
 #include "wgmma.cuh"
@@ -16,11 +17,6 @@ constexpr int kDenseThreads = 256;
 constexpr int kDenseDepth = 64;
 
 namespace conv_wgmma_detail {
-
-__device__ __forceinline__ void copy16(uint32_t target, const void* source, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(target), "l"(source), "r"(bytes));
-}
 
 // Byte offset of 16-byte unit `unit` of `row` in a tile of 64 halves with the 128-byte swizzle.
 __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t unit) {
@@ -111,7 +107,7 @@ __global__ void __launch_bounds__(kDenseThreads, BN <= 64 ? 2 : 1)
 #pragma unroll
   for (int i = 0; i < Stages - 2; i++) {
     if (loaded < steps) load(loaded++ % Stages);
-    asm volatile("cp.async.commit_group;\n" ::: "memory");
+    copies_commit();
   }
 
   float sums[BN / 2];
@@ -120,7 +116,7 @@ __global__ void __launch_bounds__(kDenseThreads, BN <= 64 ? 2 : 1)
   const int group = threadIdx.x / 128;
 
   for (int step = 0; step < steps; step++) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 3) : "memory");
+    copies_wait<Stages - 3>();
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
     const uint32_t a_tile = shared + (step % Stages) * stage_bytes + group * 64 * kDenseDepth * 2;
@@ -134,7 +130,7 @@ __global__ void __launch_bounds__(kDenseThreads, BN <= 64 ? 2 : 1)
     wgmma::commit();
     // The slot written here was read two steps ago; every warpgroup has waited for that product before the barrier.
     if (loaded < steps) load(loaded++ % Stages);
-    asm volatile("cp.async.commit_group;\n" ::: "memory");
+    copies_commit();
     wgmma::wait<1>();
   }
   wgmma::wait<0>();

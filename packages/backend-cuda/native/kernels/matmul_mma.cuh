@@ -4,6 +4,7 @@
 // cp.async through a ring of stages.
 #pragma once
 
+#include "async_copy.cuh"
 #include "matmul_product.cuh"
 #include "mma.cuh"
 
@@ -19,11 +20,6 @@ constexpr int kMatmulMmaSharedBytes = kMmaStages * 2 * kMmaTileBytes;
 constexpr int kMatmulUnit = 8;
 
 namespace matmul_mma_detail {
-
-__device__ __forceinline__ void copy16(uint32_t target, const void* source, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(target), "l"(source), "r"(bytes));
-}
 
 // Byte offset of a 16-byte unit in a tile with rows of 32 halves, or of 128.
 __device__ __forceinline__ uint32_t along_depth(uint32_t row, uint32_t unit) {
@@ -86,7 +82,7 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
       if (BTransposed) load_along_depth(b_tile(step), b, p.ldb, place.column, p.n, start, p.k);
       else load_along_columns(b_tile(step), b, p.ldb, place.column, p.n, start, p.k);
     }
-    asm volatile("cp.async.commit_group;\n" ::: "memory");
+    copies_commit();
   };
 #pragma unroll
   for (int i = 0; i < kMmaStages - 1; i++) load(i);
@@ -98,7 +94,7 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
   // By fragment of 8 columns, row and the one eight below, and column.
   float sums[2][8][2][2] = {};
   for (int step = 0; step < steps; step++) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(kMmaStages - 2) : "memory");
+    copies_wait<kMmaStages - 2>();
     // Also ends the reading of the slot that is written next, the one before this.
     __syncthreads();
     load(step + kMmaStages - 1);

@@ -4,6 +4,7 @@
 // rows, 64 for each multiplying warpgroup, times BN columns in steps of 64, one after the other: the copies of the next
 // tile are under way while one is stored.
 #include "barrier.cuh"
+#include "bulk_copy.cuh"
 #include "device.h"
 #include "matmul_product.cuh"
 #include "pack.cuh"
@@ -17,15 +18,6 @@ constexpr int kRows = 128;
 constexpr int kDepth = 64;
 // Two warpgroups that multiply and one that copies.
 constexpr int kThreads = 384;
-
-__device__ __forceinline__ void copy_box(uint32_t target, const CUtensorMap& map, int k, int row, int matrix,
-                                         uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];\n" ::"r"(
-          target),
-      "l"(&map), "r"(k), "r"(row), "r"(matrix), "r"(barrier)
-      : "memory");
-}
 
 template <int BN, int Stages>
 constexpr int shared_bytes() {

@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kConvThreads)
   const int warp_column = (warp % 2) * columns;
 
   for (int step = tiles.begin; step < tiles.steps; step++) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 2) : "memory");
+    copies_wait<Stages - 2>();
     // Also ends the reading of the slot that is written next, the one before this.
     __syncthreads();
     tiles.load_next();

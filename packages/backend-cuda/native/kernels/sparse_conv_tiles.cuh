@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "async_copy.cuh"
+
 namespace pergola {
 
 struct SparseConvParams {
@@ -31,11 +33,6 @@ constexpr int kConvThreads = 256;
 constexpr int kMaxTaps = 125;
 
 namespace conv_detail {
-
-__device__ __forceinline__ void copy16(uint32_t target, const void* source, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(target), "l"(source), "r"(bytes));
-}
 
 template <int Width>
 __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t unit) {
@@ -145,7 +142,7 @@ struct ConvTiles {
       load(a_tile(loaded), b_tile(loaded));
       loaded++;
     }
-    asm volatile("cp.async.commit_group;\n" ::: "memory");
+    copies_commit();
   }
 
   __device__ __forceinline__ void load(uint32_t a, uint32_t b) {

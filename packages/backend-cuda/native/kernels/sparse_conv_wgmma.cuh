@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kConvThreads, Blocks)
   const int warpgroup = threadIdx.x / 128;
 
   for (int step = tiles.begin; step < tiles.steps; step++) {
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(Stages - 3) : "memory");
+    copies_wait<Stages - 3>();
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
     __syncthreads();
     const uint32_t a = tiles.a_tile(step) + warpgroup * 64 * BK * 2;
