@@ -2,8 +2,8 @@
 import { UnsupportedOpError } from '@pergola/core';
 import type { CudaContext } from './kernel.ts';
 
-// Compute capability 9.0, the one with wgmma.
-const HOPPER = 90;
+/** Compute capability 9.0, the one with wgmma. */
+export const HOPPER = 90;
 
 /**
  * `forced`, else the best: `wgmma` on Hopper, `mma` on other chips, `scalar` where the tensor cores cannot serve.

@@ -6,6 +6,7 @@ import { sizeOf, UnsupportedOpError, type ConvAttrs, type KernelCall } from '@pe
 import { planLaunch, runLaunch, type CudaContext, type CudaKernel } from '../kernel.ts';
 import { fitsIndices } from '../limits.ts';
 import { ParamBlock } from '../params.ts';
+import { HOPPER } from '../tensor-cores.ts';
 import { packVolume, volumeOf } from '../volume.ts';
 
 const STRATEGIES = ['tiled', 'wgmma', 'narrow'];
@@ -25,7 +26,7 @@ function tensorCores(call: KernelCall<ConvAttrs>, { capability }: CudaContext): 
   const [x] = call.inputs;
   const { layout, groups } = call.attrs;
   return (
-    capability === 90 &&
+    capability === HOPPER &&
     x!.dtype !== 'f32' &&
     layout === 'channelsLast' &&
     groups === 1 &&

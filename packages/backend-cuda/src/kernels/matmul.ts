@@ -26,13 +26,12 @@ import {
 import { fitsIndices } from '../limits.ts';
 import { mergeAxes, type MergedAxes } from '../merge-axes.ts';
 import { ParamBlock } from '../params.ts';
+import { HOPPER } from '../tensor-cores.ts';
 
 // In the order of the enum in native/kernels/matmul.cu; the best first.
 const STRATEGIES = ['cublaslt', 'wgmma', 'mma', 'tiled'] as const;
 // Halves in one 16-byte copy.
 const VECTOR = 8;
-// Compute capability 9.0, the one with wgmma.
-const HOPPER = 90;
 // In the order of the enum in native/kernels/matmul_product.cuh.
 const ACTIVATIONS = ['none', 'relu', 'silu', 'gelu', 'geluTanh', 'quickGelu'] as const;
 
