@@ -32,7 +32,7 @@ export function pointAt({ ends, first }: CrossedPoints, slot: number): number {
 }
 
 /** Corner as which the cells round a point have it, the cells ascending by x, y, z. */
-const ROUND_CORNERS = Uint8Array.of(7, 3, 5, 1, 6, 2, 4, 0);
+export const ROUND_CORNERS: Uint8Array = Uint8Array.of(7, 3, 5, 1, 6, 2, 4, 0);
 
 /**
  * Looks up what is known of points.

@@ -7,12 +7,12 @@ import type { VertexNumbers } from './flexicubes-vertices.ts';
 import type { SparseLattice } from './sparse-lattice.ts';
 
 /** The number of a lattice edge within each of the four cells round it, the cells ascending by x, y, z. */
-type EdgeRing = readonly [number, number, number, number];
+export type EdgeRing = readonly [number, number, number, number];
 
 // y-edges run downwards, so the last cell holds their start as corner 2 and that of the others as corner 0.
-const Y_RING: EdgeRing = [10, 9, 11, 8];
-const Z_RING: EdgeRing = [5, 1, 7, 3];
-const X_RING: EdgeRing = [6, 4, 2, 0];
+export const Y_RING: EdgeRing = [10, 9, 11, 8];
+export const Z_RING: EdgeRing = [5, 1, 7, 3];
+export const X_RING: EdgeRing = [6, 4, 2, 0];
 
 /**
  * Builds the triangles, in the published order: edges ascending by their start point, those whose start lies outside
@@ -106,7 +106,7 @@ export function connectQuads(
 }
 
 /** Two triangles. */
-const QUAD_INDICES = 6;
+export const QUAD_INDICES = 6;
 
 // The edges at corner 0 of a cell.
 const X_EDGE = 1;

@@ -17,17 +17,10 @@ import {
   sum,
   type Tensor,
 } from '@pergola/core';
-import { flexicubesTables } from '../assets/flexicubes-tables.ts';
+import { CORNERS, flexicubesTables } from '../assets/flexicubes-tables.ts';
 import { BLOCK_SLOTS } from '../assets/sparse-lattice.ts';
 import { consume } from '../nn/steps.ts';
-import {
-  CORNER_COUNT,
-  coordinatesOf,
-  rowsAt,
-  stepFromAll,
-  stepsFrom,
-  type LatticeTensors,
-} from './lattice.ts';
+import { coordinatesOf, rowsAt, stepFromAll, stepsFrom, type LatticeTensors } from './lattice.ts';
 import type { PointDistances } from './points.ts';
 
 /** Surface cells, ascending by x, y, z. */
@@ -41,6 +34,8 @@ export interface SurfaceTensors {
   readonly coordinates: Tensor;
   /** i32 `[S]` case after the ambiguity rule. */
   readonly cases: Tensor;
+  /** i32 `[S, 8]` slots of the corners. */
+  readonly corners: Tensor;
   /** i32 `[S, 8]` slots of the cells that have the lowest corner of this one as their corner `i`. */
   readonly around: Tensor;
 }
@@ -59,17 +54,11 @@ export async function findCells(
     const crossed = device.run(() => logicalAnd(greater(codes, 0), less(codes, ALL_INSIDE)));
     const found = await argwhere(crossed);
     const count = found.shape[0]!;
-    const unordered = found.reshape(count);
-    const slots = inGridOrder(lattice, unordered);
+    const { slots, coordinates } = inGridOrder(lattice, found.reshape(count));
+    const corners = stepsFrom(lattice.corners, slots);
     const around = stepsFrom(lattice.cells, slots);
-    return {
-      count,
-      slots,
-      rows: rowsAt(lattice, slots),
-      coordinates: coordinatesOf(lattice, slots),
-      cases: settleCases(lattice, slots, around, codes),
-      around,
-    };
+    const cases = settleCases(slots, corners, around, codes);
+    return { count, slots, rows: rowsAt(lattice, slots), coordinates, cases, corners, around };
   });
 }
 
@@ -77,7 +66,7 @@ export async function findCells(
 function cornerCodes(lattice: LatticeTensors, inside: Tensor): Tensor {
   const { device, blockCount } = lattice;
   let codes = full(device, [lattice.slotCount], 0, 'i32');
-  for (let corner = 0; corner < CORNER_COUNT; corner++) {
+  for (let corner = 0; corner < CORNERS; corner++) {
     codes = consume(codes, (codes) => {
       const bits = gather(inside, stepFromAll(lattice.corners, corner, blockCount));
       return add(codes, mul(bits, 1 << corner));
@@ -97,12 +86,17 @@ function insideGrid({ device, origins, offsets, blockCount, resolution }: Lattic
   });
 }
 
-function inGridOrder(lattice: LatticeTensors, slots: Tensor): Tensor {
+/** Sorts slots by their coordinates. @param slots i32 `[S]`. */
+function inGridOrder(
+  lattice: LatticeTensors,
+  slots: Tensor,
+): Pick<SurfaceTensors, 'slots' | 'coordinates'> {
   const { device, resolution } = lattice;
   return device.run(() => {
     const weights = device.tensor(Int32Array.of(resolution * resolution, resolution, 1), [3]);
-    const keys = sum(mul(coordinatesOf(lattice, slots), weights), { axes: [1] });
-    return gather(slots, sortByKey(keys).order);
+    const coordinates = coordinatesOf(lattice, slots);
+    const { order } = sortByKey(sum(mul(coordinates, weights), { axes: [1] }));
+    return { slots: gather(slots, order), coordinates: gather(coordinates, order) };
   });
 }
 
@@ -111,19 +105,15 @@ function inGridOrder(lattice: LatticeTensors, slots: Tensor): Tensor {
  *
  * @param codes by slot, before any switch.
  */
-function settleCases(
-  { device, corners }: LatticeTensors,
-  slots: Tensor,
-  around: Tensor,
-  codes: Tensor,
-): Tensor {
+function settleCases(slots: Tensor, corners: Tensor, around: Tensor, codes: Tensor): Tensor {
+  const { device } = slots;
   return device.run(() => {
     const tables = flexicubesTables();
     const ambiguous = device.tensor(Int32Array.from(tables.ambiguous), [256]);
     const towards = device.tensor(ambiguousNeighbors(tables.ambiguousStep), [256]);
     const own = gather(codes, slots);
-    const neighbors = concat([stepsFrom(corners, slots), around], { axis: 1 });
-    const width = 2 * CORNER_COUNT;
+    const neighbors = concat([corners, around], { axis: 1 });
+    const width = 2 * CORNERS;
     const entries = add(mul(indices(slots), width), gather(towards, own));
     const others = gather(codes, gather(neighbors.reshape(-1), entries));
     const switched = mul(gather(ambiguous, own), gather(ambiguous, others));
@@ -137,7 +127,7 @@ function ambiguousNeighbors(steps: Int8Array): Int32Array {
     const step = [...steps.subarray(3 * code, 3 * code + 3)];
     const axis = step.findIndex((extent) => extent !== 0);
     if (axis < 0) return 0;
-    return (1 << axis) + (step[axis]! < 0 ? CORNER_COUNT : 0);
+    return (1 << axis) + (step[axis]! < 0 ? CORNERS : 0);
   });
 }
 

@@ -4,16 +4,14 @@
  */
 import { add, floorDivide, gather, mul, sub, type Device, type Tensor } from '@pergola/core';
 import type { CellGrid } from '../assets/flexicubes-grid.ts';
+import { CORNERS } from '../assets/flexicubes-tables.ts';
 import { BLOCK_SLOTS, CELL_PLACES, CORNER_PLACES } from '../assets/sparse-lattice.ts';
-
-/** Neighbours of a block in the tables of a lattice, and corners of a cell. */
-export const CORNER_COUNT = 8;
 
 /** How to get from a slot to eight others. */
 export interface SlotSteps {
   /** i32 `[blocks, 8]` first slots of a block's neighbours. */
   readonly blocks: Tensor;
-  /** i32 `[8, 64]` by step and place: which neighbour the step leads to, */
+  /** i32 `[64, 8]` by place and step: which neighbour the step leads to, */
   readonly neighbors: Tensor;
   /** and the place there. */
   readonly places: Tensor;
@@ -46,9 +44,15 @@ export interface LatticeTensors {
 export function uploadLattice(device: Device, { lattice, cellOf }: CellGrid): LatticeTensors {
   const { blockCount, resolution, origins } = lattice;
   const steps = (blocks: Int32Array, table: Uint16Array): SlotSteps => ({
-    blocks: device.tensor(blocks, [blockCount, CORNER_COUNT]),
-    neighbors: byStep(device, table, (entry) => Math.floor(entry / BLOCK_SLOTS)),
-    places: byStep(device, table, (entry) => entry % BLOCK_SLOTS),
+    blocks: device.tensor(blocks, [blockCount, CORNERS]),
+    neighbors: device.tensor(
+      Int32Array.from(table, (entry) => Math.floor(entry / BLOCK_SLOTS)),
+      [BLOCK_SLOTS, CORNERS],
+    ),
+    places: device.tensor(
+      Int32Array.from(table, (entry) => entry % BLOCK_SLOTS),
+      [BLOCK_SLOTS, CORNERS],
+    ),
   });
   const places = Array.from({ length: BLOCK_SLOTS }, (_, place) => place);
   const offsets = places.flatMap((place) => [place >> 4, (place >> 2) & 3, place & 3]);
@@ -67,21 +71,12 @@ export function uploadLattice(device: Device, { lattice, cellOf }: CellGrid): La
   };
 }
 
-/** `[8, 64]` of a table `[64, 8]`. */
-function byStep(device: Device, table: Uint16Array, read: (entry: number) => number): Tensor {
-  const values = Int32Array.from({ length: table.length }, (_, i) =>
-    read(table[(i % BLOCK_SLOTS) * CORNER_COUNT + Math.floor(i / BLOCK_SLOTS)]!),
-  );
-  return device.tensor(values, [CORNER_COUNT, BLOCK_SLOTS]);
-}
-
 /** Where one step leads from every slot of the first `blocks` blocks: i32 `[64 * blocks]`. */
 export function stepFromAll(steps: SlotSteps, step: number, blocks: number): Tensor {
   return steps.blocks.device.run(() => {
-    const first = gather(steps.blocks.slice(0, 0, blocks), steps.neighbors.select(0, step), {
-      axis: 1,
-    });
-    return add(first, steps.places.select(0, step)).reshape(blocks * BLOCK_SLOTS);
+    const neighbors = steps.neighbors.select(1, step);
+    const first = gather(steps.blocks.slice(0, 0, blocks), neighbors, { axis: 1 });
+    return add(first, steps.places.select(1, step)).reshape(blocks * BLOCK_SLOTS);
   });
 }
 
@@ -89,10 +84,10 @@ export function stepFromAll(steps: SlotSteps, step: number, blocks: number): Ten
 export function stepsFrom(steps: SlotSteps, slots: Tensor): Tensor {
   return slots.device.run(() => {
     const { block, place } = splitSlots(slots);
-    const columns = gather(steps.neighbors.transpose(0, 1).toContiguous(), place);
-    const entries = add(columns, mul(block, CORNER_COUNT).unsqueeze(1)).reshape(columns.size);
+    const columns = gather(steps.neighbors, place);
+    const entries = add(columns, mul(block, CORNERS).unsqueeze(1)).reshape(columns.size);
     const first = gather(steps.blocks.reshape(-1), entries).reshape(...columns.shape);
-    return add(first, gather(steps.places.transpose(0, 1).toContiguous(), place));
+    return add(first, gather(steps.places, place));
   });
 }
 

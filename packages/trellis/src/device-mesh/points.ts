@@ -14,14 +14,14 @@ import {
   maximum,
   mul,
   ones,
+  sub,
   where,
   type Tensor,
 } from '@pergola/core';
-import { CORNER_COUNT, rowsAt, stepFromAll, stepsFrom, type LatticeTensors } from './lattice.ts';
+import { ROUND_CORNERS } from '../assets/flexicubes-points.ts';
+import { CORNERS } from '../assets/flexicubes-tables.ts';
 import { consume } from '../nn/steps.ts';
-
-/** Corner as which the cells round a point have it, the cells ascending by x, y, z. */
-const ROUND_CORNERS: readonly number[] = [7, 3, 5, 1, 6, 2, 4, 0];
+import { rowsAt, stepFromAll, stepsFrom, type LatticeTensors } from './lattice.ts';
 
 /** Signed distances of the points that given cells touch. */
 export interface PointDistances {
@@ -43,7 +43,7 @@ export function meanDistances(lattice: LatticeTensors, distances: Tensor): Point
     let count: Tensor | undefined;
     for (const corner of ROUND_CORNERS) {
       using slots = stepFromAll(cells, corner, touchedCount);
-      const value = distances.device.run(() => gather(flat, add(mul(slots, CORNER_COUNT), corner)));
+      const value = distances.device.run(() => gather(flat, add(mul(slots, CORNERS), corner)));
       sum = accumulate(sum, value);
       count = accumulate(count, gather(given, slots));
     }
@@ -67,7 +67,7 @@ function cellsBySlot(
   distances: Tensor,
 ): { said: Tensor; given: Tensor } {
   return distances.device.run(() => ({
-    said: gather(distances, add(cellOf, -1)),
+    said: gather(distances, sub(cellOf, 1)),
     given: cast(greater(cellOf, 0), 'f32'),
   }));
 }
@@ -89,7 +89,7 @@ export function distancesAt({ mean }: PointDistances, slots: Tensor): Tensor {
 export function meanAtPoints(lattice: LatticeTensors, points: Tensor, corners: Tensor): Tensor {
   return points.device.run(() => {
     const [count, columns] = corners.shape as [number, number];
-    const values = corners.reshape(count * CORNER_COUNT, columns / CORNER_COUNT);
+    const values = corners.reshape(count * CORNERS, columns / CORNERS);
     const cells = stepsFrom(lattice.cells, points);
     let sum: Tensor | undefined;
     let given: Tensor | undefined;
@@ -105,5 +105,5 @@ export function meanAtPoints(lattice: LatticeTensors, points: Tensor, corners: T
 
 /** Rows of -1 give zeros. */
 function valuesOfCorner(values: Tensor, rows: Tensor, corner: number): Tensor {
-  return rows.device.run(() => gather(values, add(mul(rows, CORNER_COUNT), corner)));
+  return rows.device.run(() => gather(values, add(mul(rows, CORNERS), corner)));
 }

@@ -15,9 +15,10 @@ import {
   type Tensor,
 } from '@pergola/core';
 import { CELL_WEIGHTS, WEIGHT_CHANNEL } from '../assets/cell-record.ts';
-import { flexicubesTables } from '../assets/flexicubes-tables.ts';
+import { QUAD_INDICES, X_RING, Y_RING, Z_RING, type EdgeRing } from '../assets/flexicubes-quads.ts';
+import { CORNERS, flexicubesTables } from '../assets/flexicubes-tables.ts';
 import { indices, surfaceNumbers, type SurfaceTensors, type VertexTensors } from './cells.ts';
-import { CORNER_COUNT, stepsFrom, type LatticeTensors } from './lattice.ts';
+import type { LatticeTensors } from './lattice.ts';
 import { distancesAt, type PointDistances } from './points.ts';
 
 /** The edges at the lowest corner of a cell, in the order in which edges of one start point come. */
@@ -29,21 +30,19 @@ interface EdgeKind {
   /** As which corner the four cells round the edge have the cell's lowest one, the cells ascending by x, y, z, */
   readonly cells: readonly [number, number, number, number];
   /** and the number of the edge within each. */
-  readonly edges: readonly [number, number, number, number];
+  readonly edges: EdgeRing;
 }
 
 // y-edges run downwards: they start at corner 2.
 const EDGE_KINDS: readonly EdgeKind[] = [
-  { corners: [2, 0], inner: [0, 2], cells: [5, 1, 4, 0], edges: [10, 9, 11, 8] },
-  { corners: [0, 4], inner: [0, 1], cells: [3, 1, 2, 0], edges: [5, 1, 7, 3] },
-  { corners: [0, 1], inner: [1, 2], cells: [6, 2, 4, 0], edges: [6, 4, 2, 0] },
+  { corners: [2, 0], inner: [0, 2], cells: [5, 1, 4, 0], edges: Y_RING },
+  { corners: [0, 4], inner: [0, 1], cells: [3, 1, 2, 0], edges: Z_RING },
+  { corners: [0, 1], inner: [1, 2], cells: [6, 2, 4, 0], edges: X_RING },
 ];
 const Y_KIND = 0;
 const KINDS = EDGE_KINDS.length;
 /** Cells round an edge. */
 const RING = 4;
-/** Two triangles. */
-const QUAD_INDICES = 6;
 
 /**
  * `[4, 6]` which of the four cells' vertices the triangles take, by 2 times whether the edge starts outside, plus
@@ -131,16 +130,15 @@ interface OrderedEdges {
 function inOrder(
   lattice: LatticeTensors,
   points: PointDistances,
-  { slots, coordinates }: SurfaceTensors,
+  { corners, coordinates }: SurfaceTensors,
   found: Tensor,
 ): OrderedEdges {
   const { device, resolution } = lattice;
   return device.run(() => {
     const [cell, kind] = found.unbind(1).map((column) => column.toContiguous()) as [Tensor, Tensor];
     const alongY = cast(equal(kind, Y_KIND), 'i32');
-    const ends = stepsFrom(lattice.corners, gather(slots, cell)).reshape(-1);
     const corner = mul(alongY, EDGE_KINDS[Y_KIND]!.corners[0]);
-    const starts = gather(ends, add(mul(indices(cell), CORNER_COUNT), corner));
+    const starts = gather(corners.reshape(-1), add(mul(cell, CORNERS), corner));
     const outside = cast(greater(distancesAt(points, starts), 0), 'i32');
     const [x, y, z] = gather(coordinates, cell).unbind(1) as [Tensor, Tensor, Tensor];
     const perAxis = resolution + 1;
@@ -170,7 +168,7 @@ function ringCells(
       table(device, (edge) => edge.cells),
       kind,
     );
-    const entries = add(corners, mul(cell, CORNER_COUNT).unsqueeze(1)).reshape(-1);
+    const entries = add(corners, mul(cell, CORNERS).unsqueeze(1)).reshape(-1);
     const slots = gather(surface.around.reshape(-1), entries);
     return gather(surfaceNumbers(lattice, surface), slots);
   });

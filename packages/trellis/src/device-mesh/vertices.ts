@@ -28,6 +28,7 @@ import {
   WEIGHT_CHANNEL,
 } from '../assets/cell-record.ts';
 import {
+  CORNERS,
   EDGE_CORNERS,
   flexicubesTables,
   MAX_GROUP_EDGES,
@@ -36,7 +37,7 @@ import {
 import { POINT_REACH } from '../assets/flexicubes-vertices.ts';
 import { consume } from '../nn/steps.ts';
 import type { SurfaceTensors, VertexTensors } from './cells.ts';
-import { CORNER_COUNT, stepsFrom, type LatticeTensors } from './lattice.ts';
+import type { LatticeTensors } from './lattice.ts';
 import { distancesAt, meanAtPoints, type PointDistances } from './points.ts';
 
 const EDGES = EDGE_CORNERS.length;
@@ -56,7 +57,7 @@ export async function placeVertices(
 ): Promise<Tensor> {
   const { device } = lattice;
   return device.run(async () => {
-    const corners = stepsFrom(lattice.corners, gather(surface.slots, vertices.cell));
+    const corners = gather(surface.corners, vertices.cell);
     const shares = cornerShares(points, surface, vertices, corners, records);
     const used = device.run(() =>
       where(greater(shares, 0), corners, full(device, [1], -1, 'i32')).reshape(-1),
@@ -88,10 +89,7 @@ function cornerShares(
   const { device } = corners;
   return device.run(() => {
     const rows = gather(surface.rows, cell);
-    const raw = gather(
-      records.slice(1, WEIGHT_CHANNEL, WEIGHT_CHANNEL + EDGES + CORNER_COUNT),
-      rows,
-    );
+    const raw = gather(records.slice(1, WEIGHT_CHANNEL, WEIGHT_CHANNEL + EDGES + CORNERS), rows);
     // Factors of the edges and the corners: between 0.01 and 1.99.
     const factors = consume(raw, (raw) => add(mul(tanh(raw), 0.99), 1));
     const distances = mul(
@@ -123,11 +121,11 @@ interface EdgeEnds {
 
 function edgeEnds(device: Device, end: number): EdgeEnds {
   const corners = Int32Array.from(EDGE_CORNERS, (edge) => edge[end]!);
-  const spread = new Float32Array(EDGES * CORNER_COUNT);
-  corners.forEach((corner, edge) => (spread[edge * CORNER_COUNT + corner] = 1));
+  const spread = new Float32Array(EDGES * CORNERS);
+  corners.forEach((corner, edge) => (spread[edge * CORNERS + corner] = 1));
   return {
     corners: device.tensor(corners, [EDGES]),
-    spread: device.tensor(spread, [EDGES, CORNER_COUNT]),
+    spread: device.tensor(spread, [EDGES, CORNERS]),
   };
 }
 
@@ -167,7 +165,7 @@ function valuesAtPoints(lattice: LatticeTensors, points: Tensor, records: Tensor
 function mixCorners(shares: Tensor, numbers: Tensor, values: Tensor): Tensor {
   const { device } = shares;
   let mixed = zeros(device, [shares.shape[0]!, values.shape[1]!]);
-  for (let corner = 0; corner < CORNER_COUNT; corner++) {
+  for (let corner = 0; corner < CORNERS; corner++) {
     mixed = consume(mixed, (mixed) => {
       const point = numbers.slice(1, corner, corner + 1).reshape(-1);
       return add(mixed, mul(gather(values, point), shares.slice(1, corner, corner + 1)));
@@ -194,8 +192,8 @@ function addOrigins(
 
 /** f32 `[8, 3]`. */
 function cornerPositions(device: Device): Tensor {
-  const positions = Float32Array.from({ length: CORNER_COUNT * 3 }, (_, i) => {
+  const positions = Float32Array.from({ length: CORNERS * 3 }, (_, i) => {
     return (Math.floor(i / 3) >> (i % 3)) & 1;
   });
-  return device.tensor(positions, [CORNER_COUNT, 3]);
+  return device.tensor(positions, [CORNERS, 3]);
 }
