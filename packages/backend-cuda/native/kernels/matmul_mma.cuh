@@ -18,44 +18,31 @@ constexpr int kMmaTileBytes = kMmaTile * kMmaDepth * 2;
 constexpr int kMatmulMmaSharedBytes = kMmaStages * 2 * kMmaTileBytes;
 // Halves in one 16-byte copy: rows must start on such a boundary and have whole units.
 constexpr int kMatmulUnit = 8;
+// Units in a row of a tile whose rows run along the summed axis, or along the columns.
+constexpr int kAlongDepth = kMmaDepth / kMatmulUnit;
+constexpr int kAlongColumns = kMmaTile / kMatmulUnit;
 
 namespace matmul_mma_detail {
 
-// Byte offset of a 16-byte unit in a tile with rows of 32 halves, or of 128.
-__device__ __forceinline__ uint32_t along_depth(uint32_t row, uint32_t unit) {
-  return row * 64 + ((unit ^ ((row >> 1) & 3)) * 16);
-}
-__device__ __forceinline__ uint32_t along_columns(uint32_t row, uint32_t unit) {
-  return row * 256 + ((unit ^ (row & 7)) * 16);
+// Byte offset of a 16-byte unit in a tile with `Units` of them in a row, 4 or 16.
+template <int Units>
+__device__ __forceinline__ uint32_t unit_at(uint32_t row, uint32_t unit) {
+  const uint32_t turn = Units == 4 ? (row >> 1) & 3 : row & 7;
+  return row * (Units * 16) + ((unit ^ turn) * 16);
 }
 
-// Starts the copies of a tile of 128 vectors whose summed axis is contiguous.
-template <typename T>
-__device__ __forceinline__ void load_along_depth(uint32_t tile, const T* x, int64_t leading, int first, int vectors,
-                                                 int start, int depth) {
+// Starts the copies of a tile: rows from `first` on, `Units` units of each from element `start` on.
+template <int Units, typename T>
+__device__ __forceinline__ void load_tile(uint32_t tile, const T* x, int64_t leading, int first, int rows, int start,
+                                          int elements) {
 #pragma unroll
   for (int i = 0; i < 2; i++) {
     const int index = threadIdx.x + i * kMatmulMmaThreads;
-    const int vector = index / 4;
-    const int unit = index % 4;
-    const int k = start + unit * kMatmulUnit;
-    const bool inside = first + vector < vectors && k < depth;
-    copy16(tile + along_depth(vector, unit), inside ? x + (first + vector) * leading + k : x, inside);
-  }
-}
-
-// Starts the copies of a tile of 128 columns that are contiguous along the columns.
-template <typename T>
-__device__ __forceinline__ void load_along_columns(uint32_t tile, const T* x, int64_t leading, int first, int columns,
-                                                   int start, int depth) {
-#pragma unroll
-  for (int i = 0; i < 2; i++) {
-    const int index = threadIdx.x + i * kMatmulMmaThreads;
-    const int k = index / 16;
-    const int unit = index % 16;
-    const int column = first + unit * kMatmulUnit;
-    const bool inside = column < columns && start + k < depth;
-    copy16(tile + along_columns(k, unit), inside ? x + (start + k) * leading + column : x, inside);
+    const int row = index / Units;
+    const int unit = index % Units;
+    const int at = start + unit * kMatmulUnit;
+    const bool inside = first + row < rows && at < elements;
+    copy16(tile + unit_at<Units>(row, unit), inside ? x + (first + row) * leading + at : x, inside);
   }
 }
 
@@ -78,9 +65,9 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
   const auto load = [&](int step) {
     if (step < steps) {
       const int start = step * kMmaDepth;
-      load_along_depth(a_tile(step), a, p.lda, place.row, p.m, start, p.k);
-      if (BTransposed) load_along_depth(b_tile(step), b, p.ldb, place.column, p.n, start, p.k);
-      else load_along_columns(b_tile(step), b, p.ldb, place.column, p.n, start, p.k);
+      load_tile<kAlongDepth>(a_tile(step), a, p.lda, place.row, p.m, start, p.k);
+      if (BTransposed) load_tile<kAlongDepth>(b_tile(step), b, p.ldb, place.column, p.n, start, p.k);
+      else load_tile<kAlongColumns>(b_tile(step), b, p.ldb, start, p.k, place.column, p.n);
     }
     copies_commit();
   };
@@ -103,16 +90,16 @@ __global__ void __launch_bounds__(kMatmulMmaThreads, 2)
       uint32_t rows[2][4];
 #pragma unroll
       for (int m = 0; m < 2; m++) {
-        mma::load_matrices(rows[m], a_tile(step) + along_depth(warp_row + m * 16 + lane % 16, k * 2 + lane / 16));
+        mma::load_matrices(rows[m], a_tile(step) + unit_at<kAlongDepth>(warp_row + m * 16 + lane % 16, k * 2 + lane / 16));
       }
 #pragma unroll
       for (int n = 0; n < 4; n++) {
         uint32_t pair[4];
         const int column = warp_column + n * 16;
         if (BTransposed) {
-          mma::load_matrices(pair, b_tile(step) + along_depth(column + lane % 8 + lane / 16 * 8, k * 2 + lane / 8 % 2));
+          mma::load_matrices(pair, b_tile(step) + unit_at<kAlongDepth>(column + lane % 8 + lane / 16 * 8, k * 2 + lane / 8 % 2));
         } else {
-          mma::load_transposed(pair, b_tile(step) + along_columns(k * 16 + lane % 16, column / 8 + lane / 16));
+          mma::load_transposed(pair, b_tile(step) + unit_at<kAlongColumns>(k * 16 + lane % 16, column / 8 + lane / 16));
         }
 #pragma unroll
         for (int m = 0; m < 2; m++) {
